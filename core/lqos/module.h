@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lqos/module.h - all that the author of an lqosd module includes.
+ *
+ * A module is one shared object with one LQOS_MODULE().  lqosd calls start()
+ * once; from then on the module lives from callbacks on lqosd's one event
+ * loop.  Everything registered through a context is owned by the core and is
+ * taken back, newest first, when the module stops or its start() fails, so
+ * start() is straight-line code with early returns.
+ *
+ * Functions return 0 or -errno and leave their outputs untouched on failure.
+ * Nothing here may be called from another thread than the loop's.
+ */
+#ifndef LQOS_MODULE_H
+#define LQOS_MODULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Equal major, and a minor not newer than the daemon's: the module loads. */
+#define LQOS_ABI_MAJOR	  1
+#define LQOS_ABI_MINOR	  0
+#define LQOS_ABI	  ((uint32_t)LQOS_ABI_MAJOR << 16 | LQOS_ABI_MINOR)
+
+#define LQOS_API	  __attribute__((visibility("default")))
+#define LQOS_PRINTF(f, a) __attribute__((format(printf, f, a)))
+
+struct lqos_ctx;   /* a started module, as it sees itself */
+struct lqos_watch; /* a timer, descriptor or ring buffer on the loop */
+struct lqos_call;  /* a bus request being answered */
+struct bpf_object; /* libbpf's */
+struct json_t;	   /* jansson's: include <jansson.h> to work with it */
+
+/* ---- Logging ------------------------------------------------------------ */
+
+enum lqos_level { LQOS_ERR, LQOS_WARN, LQOS_INFO, LQOS_DEBUG };
+
+/* One line, prefixed with the module's name, filtered by its level and
+ * rate-limited per call site; what was suppressed is counted and said. */
+LQOS_API void lqos_log(struct lqos_ctx *ctx, enum lqos_level level,
+		       const char *fmt, ...) LQOS_PRINTF(3, 4);
+/* Log at LQOS_ERR with strerror(-rc) appended; returns rc. */
+LQOS_API int lqos_fail(struct lqos_ctx *ctx, int rc, const char *fmt, ...)
+	LQOS_PRINTF(3, 4);
+
+/* ---- Configuration: declared here, parsed and checked by the core ------- */
+
+enum lqos_option_type {
+	LQOS_OPTION_BOOL = 1, /* yes|no|true|false|on|off|1|0 */
+	LQOS_OPTION_U32,
+	LQOS_OPTION_U64,
+	LQOS_OPTION_STRING, /* const char *, owned by the core */
+};
+
+struct lqos_option {
+	const char *key; /* in the ini section named after the module */
+	enum lqos_option_type type;
+	size_t offset;		  /* into the module's config struct */
+	const char *default_text; /* parsed like input; NULL: required */
+	uint64_t min, max;	  /* numbers only; both 0: unchecked */
+	const char *choices;	  /* strings only: "auto|off"; NULL: any */
+	const char *help;	  /* one line */
+};
+
+/* The type follows from the field's, so the two cannot disagree (C only). */
+#define LQOS_OPTION(struct_, field_, default_, ...)                              \
+	{                                                                        \
+		.key = #field_,                                                \
+		.type = _Generic(((struct_ *)0)->field_,                       \
+				 bool: LQOS_OPTION_BOOL,                       \
+				 uint32_t: LQOS_OPTION_U32,                    \
+				 uint64_t: LQOS_OPTION_U64,                    \
+				 const char *: LQOS_OPTION_STRING),            \
+		.offset = offsetof(struct_, field_),                           \
+		.default_text = (default_), __VA_ARGS__ \
+	}
+#define LQOS_OPTIONS_END    \
+	{                   \
+		.key = NULL \
+	}
+
+/* ---- The module --------------------------------------------------------- */
+
+enum lqos_module_flags {
+	/* Moves every packet of a subscriber to one CPU: observers then run
+	 * on the cpumap entry and own their subscriber's data.  At most one. */
+	LQOS_MODULE_STEERS = 1,
+};
+
+/*
+ * The descriptor.  Its strings are arrays, so that `lqosd --list-modules` and
+ * the loader's checks read them out of the file without executing any of it.
+ */
+struct lqos_module {
+	uint32_t abi;  /* LQOS_ABI the module was compiled with */
+	uint32_t size; /* sizeof(struct lqos_module) it was compiled with */
+
+	char name[32]; /* the file is NAME.so, the ini section [NAME] */
+	char version[16];
+	char description[96];
+	char needs[96]; /* "a,b": must be running before; else no start */
+	char after[96]; /* "a,b": order only, where they are configured */
+	uint32_t flags; /* enum lqos_module_flags */
+	uint32_t reserved;
+
+	const struct lqos_option *options; /* ends in LQOS_OPTIONS_END */
+	size_t config_size;		   /* of the struct they fill */
+
+	/* Acquire everything.  *state goes to the other three.  On failure
+	 * return -errno; the core takes back what was registered. */
+	int (*start)(struct lqos_ctx *ctx, const void *config, void **state);
+	/* Say goodbye while all is still alive.  May be NULL. */
+	void (*stop)(struct lqos_ctx *ctx, void *state);
+	/* Could this configuration be applied?  Called without a start, for
+	 * `lqosd -t` too: no side effects.  May be NULL. */
+	int (*check)(struct lqos_ctx *ctx, const void *config);
+};
+
+#define LQOS_MODULE_SYMBOL  "lqos_module_entry"
+#define LQOS_MODULE_SECTION ".lqos.module"
+#define LQOS_MODULE(...)                                            \
+	LQOS_API extern const struct lqos_module lqos_module_entry; \
+	__attribute__((section(LQOS_MODULE_SECTION), used))         \
+	const struct lqos_module lqos_module_entry = {              \
+		.abi = LQOS_ABI,                                    \
+		.size = sizeof(struct lqos_module),                 \
+		__VA_ARGS__}
+
+/* ---- Ownership ---------------------------------------------------------- */
+
+/*
+ * Run fn(arg) when the module stops, newest first.  If that cannot be
+ * recorded, fn(arg) runs at once and -ENOMEM is returned, so that
+ *	rc = lqos_defer(ctx, destroy, thing);
+ *	if (rc)
+ *		return rc;
+ * never leaks.
+ */
+LQOS_API int lqos_defer(struct lqos_ctx *ctx, void (*fn)(void *arg), void *arg);
+
+/* ---- Event loop --------------------------------------------------------- */
+
+enum { LQOS_READ = 1, LQOS_WRITE = 2 };
+
+typedef void (*lqos_timer_fn)(void *arg);
+/* events: LQOS_READ and LQOS_WRITE bits that are ready */
+typedef void (*lqos_fd_fn)(int fd, int events, void *arg);
+/* data is borrowed, and at least the min_len asked for */
+typedef void (*lqos_ringbuf_fn)(const void *data, size_t len, void *arg);
+
+/* out may be NULL where the watch is never cancelled by hand. */
+LQOS_API int lqos_timer_every(struct lqos_ctx *ctx, uint32_t ms,
+			      lqos_timer_fn fn, void *arg,
+			      struct lqos_watch **out);
+/* The watch is gone once fn has run: do not cancel it after that. */
+LQOS_API int lqos_timer_once(struct lqos_ctx *ctx, uint32_t ms,
+			     lqos_timer_fn fn, void *arg,
+			     struct lqos_watch **out);
+/* fd stays the caller's; it must outlive the watch. */
+LQOS_API int lqos_fd_watch(struct lqos_ctx *ctx, int fd, int events,
+			   lqos_fd_fn fn, void *arg, struct lqos_watch **out);
+/*
+ * Deliver the records of a BPF_MAP_TYPE_RINGBUF.  Shorter ones than min_len
+ * are counted and dropped.  At most a budget of records is handled per wake-up,
+ * so that a flood cannot starve the loop.  map_fd stays the caller's.  The ring
+ * is also looked at every 100 ms, for producers that use BPF_RB_NO_WAKEUP.
+ */
+LQOS_API int lqos_ringbuf_watch(struct lqos_ctx *ctx, int map_fd,
+				size_t min_len, lqos_ringbuf_fn fn, void *arg,
+				struct lqos_watch **out);
+/* Sets *w to NULL; *w may be NULL.  Safe inside the watch's own callback. */
+LQOS_API void lqos_watch_cancel(struct lqos_watch **w);
+
+/* ---- Bus: JSON-RPC methods "<module>.<name>" ---------------------------- */
+
+enum lqos_command_flags {
+	LQOS_COMMAND_WRITE = 1, /* changes state: root only */
+};
+
+struct lqos_command {
+	const char *name;
+	const char *params; /* for people: "{ip: string, cpu?: number}" */
+	const char *help;   /* one line */
+	unsigned int flags; /* enum lqos_command_flags */
+	/* Answer with lqos_call_result() and return 0, or return
+	 * lqos_call_fail().  Returning 0 alone answers null. */
+	int (*run)(struct lqos_call *call, void *arg);
+};
+
+/* cmd stays the caller's and must outlive the module (static const). */
+LQOS_API int lqos_command_add(struct lqos_ctx *ctx,
+			      const struct lqos_command *cmd, void *arg);
+/* The request's params: an object or NULL; borrowed. */
+LQOS_API const struct json_t *lqos_call_params(const struct lqos_call *call);
+/* Takes the reference to result. */
+LQOS_API void lqos_call_result(struct lqos_call *call, struct json_t *result);
+/* The error reply carries rc's name and this text; returns rc (negative). */
+LQOS_API int lqos_call_fail(struct lqos_call *call, int rc, const char *fmt,
+			    ...) LQOS_PRINTF(3, 4);
+
+/* ---- Feed: streams of notifications "<module>.<name>" ------------------- */
+
+struct lqos_topic {
+	const char *name;
+	const char *help; /* one line */
+	/*
+	 * Build the frame of this tick for these params (what a reader gave
+	 * with feed.subscribe; NULL or an object).  Called once a tick for
+	 * each distinct params somebody reads, never otherwise.  NULL here:
+	 * the topic carries only what lqos_publish() sends.
+	 * Returns 0 and a new reference in *frame, or -errno.
+	 */
+	int (*frame)(const struct json_t *params, struct json_t **frame,
+		     void *arg);
+};
+
+/* topic stays the caller's and must outlive the module (static const). */
+LQOS_API int lqos_topic_add(struct lqos_ctx *ctx,
+			    const struct lqos_topic *topic, void *arg);
+/* Send an event to the topic's readers.  Takes the reference to event. */
+LQOS_API int lqos_publish(struct lqos_ctx *ctx, const char *topic,
+			  struct json_t *event);
+
+/* ---- Metrics: columns that everybody can show --------------------------- */
+
+enum lqos_kind {
+	LQOS_COUNTER = 1, /* only grows; shown as a rate, or as a total */
+	LQOS_GAUGE,
+};
+
+enum lqos_unit {
+	LQOS_UNIT_COUNT = 1, /* things */
+	LQOS_UNIT_BYTES,     /* rates are shown as bit/s */
+	LQOS_UNIT_PACKETS,
+	LQOS_UNIT_NS,	 /* nanoseconds */
+	LQOS_UNIT_PPM,	 /* parts in a million; shown as percent */
+	LQOS_UNIT_CLASS, /* TC handle, shown as major:minor in hex */
+};
+
+enum lqos_scope {
+	LQOS_SCOPE_GLOBAL = 1, /* one row, id 0 */
+	LQOS_SCOPE_INTERFACE,  /* id: 0 .. lqos_interfaces() - 1 */
+	LQOS_SCOPE_SUBSCRIBER, /* id: slot */
+};
+
+enum lqos_column_flags {
+	LQOS_COLUMN_DETAIL = 1, /* left out of tables unless asked for */
+};
+
+/* A gauge that has no value now. */
+#define LQOS_NO_VALUE UINT64_MAX
+
+struct lqos_column {
+	const char *name;  /* "down.bytes"; becomes "<module>.down.bytes" */
+	const char *title; /* at most 10 characters, heading of a table */
+	const char *help;  /* one line */
+	enum lqos_kind kind;
+	enum lqos_unit unit;
+	enum lqos_scope scope;
+	unsigned int flags; /* enum lqos_column_flags */
+	/* The value now.  Called once a second, for subscribers only where
+	 * there was traffic: read memory, never the kernel. */
+	uint64_t (*read)(uint32_t id, void *arg);
+};
+
+/* col stays the caller's and must outlive the module (static const). */
+LQOS_API int lqos_column_add(struct lqos_ctx *ctx,
+			     const struct lqos_column *col, void *arg);
+
+/*
+ * What all columns said at the last tick.  Immutable; valid until the callback
+ * that asked for it returns.
+ */
+struct lqos_snapshot;
+
+struct lqos_snapshot_time {
+	uint64_t seq;
+	uint64_t ts_ns;	      /* CLOCK_REALTIME */
+	uint64_t interval_ns; /* since the one before; 0: no rates yet */
+};
+
+struct lqos_cell {
+	uint64_t value; /* counters: since the row came to be */
+	uint64_t rate;	/* a second; LQOS_NO_VALUE: has none */
+};
+
+/* NULL: there was no tick yet. */
+LQOS_API const struct lqos_snapshot *lqos_snapshot(struct lqos_ctx *ctx);
+LQOS_API struct lqos_snapshot_time
+lqos_snapshot_time(const struct lqos_snapshot *snapshot);
+LQOS_API uint32_t lqos_snapshot_columns(const struct lqos_snapshot *snapshot,
+					enum lqos_scope scope);
+/* name: the whole one, "<module>.<column>". */
+LQOS_API const struct lqos_column *
+lqos_snapshot_column(const struct lqos_snapshot *snapshot,
+		     enum lqos_scope scope, uint32_t col, const char **name);
+/* Subscribers: those with traffic lately; slot 0 is that of unknown hosts. */
+LQOS_API uint32_t lqos_snapshot_rows(const struct lqos_snapshot *snapshot,
+				     enum lqos_scope scope);
+LQOS_API uint32_t lqos_snapshot_id(const struct lqos_snapshot *snapshot,
+				   enum lqos_scope scope, uint32_t row);
+LQOS_API struct lqos_cell
+lqos_snapshot_cell(const struct lqos_snapshot *snapshot, enum lqos_scope scope,
+		   uint32_t row, uint32_t col);
+
+/* ---- Interfaces --------------------------------------------------------- */
+
+enum lqos_side {
+	LQOS_TO_INTERNET = 1,
+	LQOS_TO_SUBSCRIBERS = 2,
+};
+
+struct lqos_interface {
+	const char *name;
+	uint32_t ifindex;
+	enum lqos_side side;
+	uint32_t rx_queues, tx_queues;
+	bool native; /* XDP runs in the driver, not in the stack */
+};
+
+LQOS_API uint32_t lqos_interfaces(struct lqos_ctx *ctx);
+/* i < lqos_interfaces(); valid until the daemon stops. */
+LQOS_API const struct lqos_interface *lqos_interface(struct lqos_ctx *ctx,
+						     uint32_t i);
+
+/* ---- Subscribers -------------------------------------------------------- */
+
+/*
+ * A subscriber is a circuit: the thing that is sold and shaped.  It may have
+ * several devices, addresses and prefixes.  Its slot is a small dense number,
+ * never 0 (that is "nobody"), stable while the circuit exists: per-subscriber
+ * state is an array with lqos_subscriber_slots() entries.
+ */
+struct lqos_subscriber {
+	uint32_t slot;
+	uint32_t node; /* where it hangs in network.json; 0: at the root */
+	uint32_t prefixes;
+	const char *circuit_id;
+	const char *name;
+	uint64_t down_min, down_max; /* bit/s */
+	uint64_t up_min, up_max;     /* bit/s */
+	uint32_t cpu;		     /* placement; UINT32_MAX: none */
+	uint32_t handle;	     /* TC class major << 16 | minor; 0: none */
+};
+
+/* A node of network.json (site, AP).  Node 0 is the root, parents come before
+ * their children. */
+struct lqos_node {
+	uint32_t id;
+	uint32_t parent;
+	const char *name;
+	uint64_t down_max, up_max; /* bit/s; 0: unlimited */
+};
+
+/* An address range and whose it is. */
+struct lqos_prefix {
+	uint8_t family;	  /* AF_INET or AF_INET6 */
+	uint8_t len;	  /* 0-32 or 0-128 */
+	uint8_t addr[16]; /* network order; IPv4 in the first 4, rest 0 */
+	uint32_t slot;
+	uint32_t cpu;	 /* UINT32_MAX: none */
+	uint32_t handle; /* 0: none */
+	bool by_hand;	 /* from the bus, not from a file */
+	const char *device_id;
+};
+
+/* One more than the highest slot that can be given out. */
+LQOS_API uint32_t lqos_subscriber_slots(struct lqos_ctx *ctx);
+/* NULL: nobody has that slot.  Valid until the registry changes. */
+LQOS_API const struct lqos_subscriber *lqos_subscriber(struct lqos_ctx *ctx,
+						       uint32_t slot);
+LQOS_API uint32_t lqos_nodes(struct lqos_ctx *ctx);
+LQOS_API const struct lqos_node *lqos_node(struct lqos_ctx *ctx, uint32_t id);
+/* In order of family, address, length.  fn returns non-zero to stop; that is
+ * returned.  fn must not change the registry. */
+LQOS_API int lqos_prefixes(struct lqos_ctx *ctx,
+			   int (*fn)(const struct lqos_prefix *p, void *arg),
+			   void *arg);
+/* Called after circuits or prefixes came or went (never for placements). */
+LQOS_API int lqos_subscribers_watch(struct lqos_ctx *ctx, void (*fn)(void *arg),
+				    void *arg);
+/* Give the subscriber a CPU and a class, and so all its prefixes that were not
+ * placed by hand.  -ENOENT: no such slot. */
+LQOS_API int lqos_place(struct lqos_ctx *ctx, uint32_t slot, uint32_t cpu,
+			uint32_t handle);
+
+struct lqos_mapping {
+	const char *ip;		/* "192.0.2.1", "2001:db8::/56" */
+	const char *circuit_id; /* NULL: the canonical text of ip */
+	const char *device_id;	/* NULL: none */
+	uint32_t cpu;
+	uint32_t handle;
+};
+/*
+ * Map an address range by hand.  The circuit is made if nobody has that id.
+ * An existing mapping of the same range is replaced.  On failure why (of
+ * why_size bytes) says what was expected.
+ * -EINVAL: not an address or prefix; -ENOSPC: slots or prefixes are used up.
+ */
+LQOS_API int lqos_mapping_add(struct lqos_ctx *ctx,
+			      const struct lqos_mapping *m, char *why,
+			      size_t why_size);
+/* -ENOENT: that range is not mapped. */
+LQOS_API int lqos_mapping_del(struct lqos_ctx *ctx, const char *ip, char *why,
+			      size_t why_size);
+/* Removes every mapping, from files and by hand; returns how many, or -errno.
+ */
+LQOS_API int lqos_mapping_clear(struct lqos_ctx *ctx);
+
+/* ---- Datapath ----------------------------------------------------------- */
+
+/*
+ * Between obj's open and load: gives each program made with a macro of
+ * lqos/packet.bpf.h its type, attach type and place in its chain, leaves out
+ * those this run does not need, and binds the core's maps.
+ */
+LQOS_API int lqos_bpf_prepare(struct lqos_ctx *ctx, struct bpf_object *obj);
+/*
+ * After obj's load: pins its maps and hooks its programs into their chains.
+ * Packets may arrive from here on.  Undone when the module stops.
+ */
+LQOS_API int lqos_bpf_attach(struct lqos_ctx *ctx, struct bpf_object *obj);
+/*
+ * A BPF_F_MMAPABLE array as memory: *view stays valid until the module stops.
+ * The stride of its elements is value_size rounded up to 8.
+ */
+LQOS_API int lqos_map_view(struct lqos_ctx *ctx, int map_fd, void **view);
+/* CPUs that packets may be sent to, ascending; their number is returned. */
+LQOS_API uint32_t lqos_cpus(struct lqos_ctx *ctx, const uint32_t **cpus);
+/* Possible CPUs: the size of arrays indexed by CPU number. */
+LQOS_API uint32_t lqos_possible_cpus(struct lqos_ctx *ctx);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LQOS_MODULE_H */
