@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The core's programs: the entry of each stage.  They parse, find the owner and
+ * write the descriptor; what happens to a packet is the modules' business.
+ */
+#include <lqos/packet.bpf.h>
+#include "datapath.h"
+#include "lib/parse.bpf.h"
+#include "lib/owner.bpf.h"
+
+const volatile __u32 dp_use_metadata = 1;
+/* What leaves by the one interface is observed there: its descriptor must be
+ * of this crossing, not of an arrival. */
+const volatile __u32 dp_one_interface;
+/* The interface on which packets to subscribers arrive; 0: none. */
+const volatile __u32 dp_inet_ifindex;
+
+/* Written by user space once a second. */
+volatile __u32 dp_tick;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct dp_counters);
+} dp_counters SEC(".maps");
+
+/* The tick in which each slot last had traffic. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} dp_seen SEC(".maps");
+
+/* Makes the descriptor of a frame. */
+static __always_inline void describe(void *data, void *data_end,
+				     enum lqos_direction direction, __u32 cpu,
+				     struct dp_counters *counters,
+				     struct lqos_packet *pkt)
+{
+	struct parsed p = {};
+	enum dp_counter reason = parse(data, data_end, direction, &p);
+
+	if (reason < DP_COUNTERS)
+		counters->count[reason]++;
+	pkt->magic = LQOS_PACKET_MAGIC;
+	pkt->version = LQOS_PACKET_VERSION;
+	pkt->flags = p.flags;
+	pkt->l3_off = p.l3_off;
+	pkt->l4_proto = p.proto;
+	pkt->l4_off = p.l4_off;
+	pkt->slot = 0;
+	pkt->handle = 0;
+	pkt->cpu = ~0U;
+	if (p.flags & LQOS_PACKET_IP)
+		owner_find(&p, cpu, counters, pkt);
+}
+
+static __always_inline void to_scratch(const struct lqos_packet *pkt)
+{
+	__u32 zero = 0;
+	struct lqos_packet *scratch = bpf_map_lookup_elem(&lqos_scratch, &zero);
+
+	if (scratch)
+		*scratch = *pkt;
+}
+
+/* 0, or -1: the driver has no room for metadata. */
+static __always_inline int to_metadata(struct xdp_md *ctx,
+				       const struct lqos_packet *pkt)
+{
+	struct lqos_packet *meta;
+
+	if (!dp_use_metadata || bpf_xdp_adjust_meta(ctx, -(int)sizeof(*pkt)))
+		return -1;
+	meta = (void *)(long)ctx->data_meta;
+	if ((void *)(meta + 1) > (void *)(long)ctx->data)
+		return -1;
+	*meta = *pkt;
+	return 0;
+}
+
+static __always_inline int ingress(struct xdp_md *ctx,
+				   enum lqos_direction direction)
+{
+	void *data_end = (void *)(long)ctx->data_end;
+	void *data = (void *)(long)ctx->data;
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct dp_counters *counters = bpf_map_lookup_elem(&dp_counters, &cpu);
+	struct lqos_packet pkt;
+
+	if (!counters)
+		return XDP_PASS;
+	counters->count[DP_RECEIVED]++;
+	describe(data, data_end, direction, cpu, counters, &pkt);
+	if (to_metadata(ctx, &pkt)) {
+		counters->count[DP_NO_METADATA]++;
+		to_scratch(&pkt);
+	}
+	bpf_tail_call(ctx, &lqos_ingress, 0);
+	return XDP_PASS;
+}
+
+SEC("xdp")
+int lq_from_inet(struct xdp_md *ctx)
+{
+	return ingress(ctx, LQOS_DOWN);
+}
+
+SEC("xdp")
+int lq_from_subs(struct xdp_md *ctx)
+{
+	return ingress(ctx, LQOS_UP);
+}
+
+static __always_inline void mark_seen(__u32 slot)
+{
+	__u64 *seen = bpf_map_lookup_elem(&dp_seen, &slot);
+	__u32 tick = dp_tick;
+
+	if (seen && *seen != tick)
+		*seen = tick;
+}
+
+/*
+ * Head of the observe stage: on the cpumap entry, or, without steering, behind
+ * the ingress stage.  A frame whose driver has no metadata is parsed again.
+ */
+SEC("xdp")
+int lq_observe(struct xdp_md *ctx)
+{
+	void *data_end = (void *)(long)ctx->data_end;
+	void *data = (void *)(long)ctx->data;
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct dp_counters *counters = bpf_map_lookup_elem(&dp_counters, &cpu);
+	enum lqos_direction direction = LQOS_UP;
+	struct lqos_packet pkt;
+
+	if (!counters)
+		return XDP_PASS;
+	counters->count[DP_OBSERVED]++;
+	if (lqos_packet_from_meta((void *)(long)ctx->data_meta, data, &pkt)) {
+		if (ctx->ingress_ifindex == dp_inet_ifindex)
+			direction = LQOS_DOWN;
+		counters->count[DP_PARSED_AGAIN]++;
+		describe(data, data_end, direction, cpu, counters, &pkt);
+		to_scratch(&pkt);
+	}
+	if (!(pkt.flags & LQOS_PACKET_IP))
+		return XDP_PASS;
+	mark_seen(pkt.slot);
+	bpf_tail_call(ctx, &lqos_observe, 0);
+	return XDP_PASS;
+}
+
+/* As much of a frame as the parser may look at, but for rare long headers. */
+enum { DP_HEADERS = 128 };
+
+static __always_inline int egress(struct __sk_buff *skb,
+				  enum lqos_direction direction)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct dp_counters *counters = bpf_map_lookup_elem(&dp_counters, &cpu);
+	struct lqos_packet pkt;
+	__u32 want;
+
+	if (!counters)
+		return TC_ACT_UNSPEC;
+	counters->count[DP_SENT]++;
+	if (dp_one_interface ||
+	    lqos_packet_from_meta((void *)(long)skb->data_meta,
+				  (void *)(long)skb->data, &pkt)) {
+		counters->count[DP_SENT_PARSED]++;
+		/* Headers may lie in a page of their own. */
+		want = skb->len < DP_HEADERS ? skb->len : DP_HEADERS;
+		if ((void *)(long)skb->data + want >
+		    (void *)(long)skb->data_end)
+			bpf_skb_pull_data(skb, want);
+		describe((void *)(long)skb->data, (void *)(long)skb->data_end,
+			 direction, cpu, counters, &pkt);
+	}
+	to_scratch(&pkt);
+	bpf_tail_call(skb, &lqos_egress, 0);
+	return TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int lq_to_inet(struct __sk_buff *skb)
+{
+	return egress(skb, LQOS_UP);
+}
+
+SEC("tc")
+int lq_to_subs(struct __sk_buff *skb)
+{
+	return egress(skb, LQOS_DOWN);
+}
+
+/* Head of the observe stage for what leaves by a single interface. */
+SEC("tc")
+int lq_observe_tc(struct __sk_buff *skb)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct dp_counters *counters = bpf_map_lookup_elem(&dp_counters, &cpu);
+	struct lqos_packet pkt;
+
+	if (!counters)
+		return TC_ACT_UNSPEC;
+	counters->count[DP_OBSERVED]++;
+	if (lqos_packet_from_scratch(&pkt) || !(pkt.flags & LQOS_PACKET_IP))
+		return TC_ACT_UNSPEC;
+	mark_seen(pkt.slot);
+	bpf_tail_call(skb, &lqos_observe_tc, 0);
+	return TC_ACT_UNSPEC;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

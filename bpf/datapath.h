@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the core's BPF programs and user space share. */
+#ifndef BPF_DATAPATH_H
+#define BPF_DATAPATH_H
+
+#include <linux/types.h>
+
+/* Counted by the CPU that meets the packet, each in a row of its own. */
+enum dp_counter {
+	DP_RECEIVED,	 /* frames at the ingress stage */
+	DP_NOT_IP,	 /* ARP, STP, LACP, IS-IS...: passed, not steered */
+	DP_TRUNCATED,	 /* the frame ends within a header before L4 */
+	DP_BAD_HEADER,	 /* IP version or header length make no sense */
+	DP_TAGS,	 /* more VLAN tags or labels than we follow */
+	DP_EXTENSIONS,	 /* more IPv6 extension headers than we follow */
+	DP_FRAGMENT,	 /* steered by address, no L4 */
+	DP_L4_TRUNCATED, /* the same: its L4 header is cut */
+	DP_L4_OTHER,	 /* the same: neither TCP, UDP nor ICMP */
+	DP_UNKNOWN_HOST, /* IP, but no subscriber's */
+	DP_TRIE,	 /* look-ups that went to the trie */
+	DP_NO_METADATA,	 /* the driver refused room for the descriptor */
+	DP_OBSERVED,	 /* frames at the observe stage */
+	DP_PARSED_AGAIN, /* ... that came without a descriptor */
+	DP_SENT,	 /* skbs at the egress stage */
+	DP_SENT_PARSED,	 /* ... that came without a descriptor */
+	DP_COUNTERS,
+};
+
+struct dp_counters {
+	__u64 count[DP_COUNTERS];
+};
+
+/* Keys of the two longest-prefix-match tries; addresses in network order. */
+struct dp_key4 {
+	__u32 prefixlen;
+	__u8 addr[4];
+};
+
+struct dp_key6 {
+	__u32 prefixlen;
+	__u8 addr[16];
+};
+
+/* Whose a prefix is: what the descriptor needs of it. */
+struct dp_owner {
+	__u32 slot;
+	__u32 handle;
+	__u32 cpu; /* UINT32_MAX: none */
+};
+
+/* An address whose trie look-up is remembered. */
+struct dp_cached {
+	__u64 hi; /* IPv4: all ones, which is no IPv6 host's */
+	__u64 lo;
+	__u32 epoch; /* valid while it is the current one; 0: never */
+	struct dp_owner owner;
+};
+
+#ifndef __cplusplus
+_Static_assert(sizeof(struct dp_counters) % 64 == 0, "whole cache lines");
+_Static_assert(sizeof(struct dp_key4) == 8, "layout");
+_Static_assert(sizeof(struct dp_key6) == 20, "layout");
+_Static_assert(sizeof(struct dp_owner) == 12, "layout");
+_Static_assert(sizeof(struct dp_cached) == 32, "half a cache line");
+#endif
+
+#endif /* BPF_DATAPATH_H */
