@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * core.h - what the files of the core know of each other.
+ *
+ * lqos_* is the modules' API (lqos/module.h); core_* is the daemon's own and
+ * not exported to modules' authors.  One struct core is the daemon; each part
+ * has a constructor that fills a pointer in it and a NULL-safe destructor that
+ * takes T ** and clears it.
+ */
+#ifndef CORE_CORE_H
+#define CORE_CORE_H
+
+#include <limits.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "core/lqos/module.h"
+
+struct event_base;
+struct bpf_map;
+
+/* [lqosd] of lqos.ini: core_options in options.c says what each means. */
+struct core_settings {
+	const char *modules;
+	const char *to_internet;
+	const char *to_subscribers;
+	const char *shaped_devices;
+	const char *network_json;
+	const char *run_dir;
+	const char *pin_dir;
+	const char *group;
+	const char *xdp_mode; /* auto|native|generic */
+	const char *metadata; /* auto|off */
+	const char *log_level; /* "info" or "info,steering:debug" */
+	uint32_t max_subscribers;
+	uint32_t max_prefixes;
+	uint32_t lookup_cache; /* entries a CPU, a power of two */
+	uint32_t slow_callback_ms;
+};
+
+struct core {
+	struct core_settings settings;
+	struct lqos_ctx *ctx; /* the core itself: owner of its own parts */
+	struct core_loop *loop;
+	struct core_bus *bus;
+	struct core_feed *feed;
+	struct core_metrics *metrics;
+	struct core_registry *registry;
+	struct core_datapath *datapath;
+	struct core_loader *loader;
+	struct core_notify *notify;
+	uint64_t started_ns; /* CLOCK_REALTIME */
+};
+
+/* ---- ctx.c: contexts and the ownership stack ---------------------------- */
+
+struct lqos_ctx {
+	struct core *core;
+	const char *name;
+	uint32_t index; /* place in the chains: 1.. in start order; core: 0 */
+	struct core_owned *owned; /* newest first */
+	bool releasing;
+};
+
+/* name is copied. */
+int core_ctx_new(struct lqos_ctx **out, struct core *core, const char *name,
+		 uint32_t index);
+/* Releases everything owned, newest first, then the context. */
+void core_ctx_free(struct lqos_ctx **ctx);
+/* Releases everything owned, newest first; the context may be used again. */
+void core_ctx_release(struct lqos_ctx *ctx);
+/*
+ * Record that obj belongs to ctx: release(obj) runs at the latest when the
+ * context is released.  If it cannot be recorded, release(obj) runs at once and
+ * -ENOMEM is returned.  *out (may be NULL) is the receipt.
+ */
+int core_own(struct lqos_ctx *ctx, void (*release)(void *obj), void *obj,
+	     struct core_owned **out);
+/* The object is going away on its own: forget it, without releasing it. */
+void core_disown(struct lqos_ctx *ctx, struct core_owned **owned);
+
+/* ---- log.c -------------------------------------------------------------- */
+
+/*
+ * spec: "LEVEL[,MODULE:LEVEL]...", levels error|warning|info|debug; verbose
+ * counts -v and raises every level by one each.  -EINVAL: not such a spec;
+ * nothing changes.
+ */
+int core_log_setup(const char *spec, unsigned int verbose);
+/* Redirect lines (tests); NULL: stderr again.  line ends without newline. */
+void core_log_sink(void (*fn)(enum lqos_level level, const char *line,
+			      void *arg),
+		   void *arg);
+/* As lqos_log(); who is a module's name. */
+void core_log(const char *who, enum lqos_level level, const char *fmt, ...)
+	LQOS_PRINTF(3, 4);
+void core_vlog(const char *who, enum lqos_level level, const char *fmt,
+	       va_list ap) LQOS_PRINTF(3, 0);
+/* No rate limit: for input that is read once and whose every fault counts. */
+void core_vlog_unlimited(const char *who, enum lqos_level level,
+			 const char *fmt, va_list ap) LQOS_PRINTF(3, 0);
+/*
+ * Say how many messages the rate limit held back, of windows that are over or
+ * of all.  The loop does it once a second, exit() for the last time.
+ */
+void core_log_flush(bool all);
+/* As lqos_fail(). */
+int core_fail(const char *who, int rc, const char *fmt, ...) LQOS_PRINTF(3, 4);
+/* Route libbpf's and libevent's own messages into ours. */
+void core_log_libraries(void);
+
+/* ---- config.c, options.c ------------------------------------------------ */
+
+struct core_config; /* the parsed text of lqos.ini: sections, keys, lines */
+
+extern const struct lqos_option core_options[]; /* of [lqosd] */
+
+/*
+ * Read an ini file.  A line is refused, with "file:line: ..." in the log, if it
+ * is over-long (> CORE_CONFIG_LINE_MAX), no "key = value", a broken [section],
+ * or repeats a key of its section.  All bad lines are logged, not just the
+ * first.  -ENOENT and the like: the file cannot be read; -EINVAL: bad lines.
+ * Every failure but -ENOMEM has been logged.
+ */
+#define CORE_CONFIG_LINE_MAX 180
+int core_config_read(struct core_config **out, const char *path);
+/* The same from memory (tests, fuzzing). */
+int core_config_parse(struct core_config **out, const char *path,
+		      const char *text, size_t len);
+void core_config_free(struct core_config **config);
+/* Set or replace a value, as from the command line; where names its origin. */
+int core_config_set(struct core_config *config, const char *section,
+		    const char *key, const char *value, const char *where);
+/* NULL: not given.  The text belongs to config. */
+const char *core_config_get(const struct core_config *config,
+			    const char *section, const char *key);
+/*
+ * Fill the struct of size bytes that options describe from section, defaults
+ * included.  Unknown keys (with a did-you-mean), bad values, values out of
+ * range and missing required keys are logged with file:line.  Strings belong
+ * to config.  -EINVAL: something was wrong; *out is untouched then.
+ */
+int core_config_fill(const struct core_config *config, const char *section,
+		     const struct lqos_option *options, void *out, size_t size);
+/* Log every section that is in none of names (NULL-terminated); -EINVAL if any. */
+int core_config_unknown_sections(const struct core_config *config,
+				 const char *const *names);
+/*
+ * Parse text into the field of config that option describes.  A string field
+ * points to text itself.  -EINVAL, -ERANGE: config is untouched, and why says
+ * what was expected.
+ */
+int core_option_parse(const struct lqos_option *option, const char *text,
+		      void *config, char *why, size_t why_size);
+/* Bytes of the field; SIZE_MAX: no such type. */
+size_t core_option_size(const struct lqos_option *option);
+/* --help-config: the options of one section as commented ini text. */
+void core_options_print(FILE *f, const char *section, const char *description,
+			const struct lqos_option *options);
+
+/* ---- loop.c: with bus.c and log.c all that knows libevent ---------------- */
+
+int core_loop_new(struct core_loop **out, struct core *core);
+void core_loop_free(struct core_loop **loop);
+/* Runs until core_loop_stop(); 0 or -errno. */
+int core_loop_run(struct core_loop *loop);
+void core_loop_stop(struct core_loop *loop);
+struct event_base *core_loop_base(struct core_loop *loop);
+/* fn(signo, arg) from the loop, not from the handler; owned by ctx. */
+int core_loop_signal(struct lqos_ctx *ctx, int signo,
+		     void (*fn)(int signo, void *arg), void *arg);
+/*
+ * The one dispatch point into callbacks: times what is run on behalf of ctx,
+ * counts it, and names it when it takes longer than settings.slow_callback_ms
+ * (0: never).  They nest; time spent further in counts there only.  what must
+ * stay valid until core_loop_leave().  Without a loop both do nothing.
+ */
+void core_loop_enter(struct lqos_ctx *ctx, const char *what);
+void core_loop_leave(struct lqos_ctx *ctx);
+
+struct core_loop_stats {
+	uint64_t callbacks;
+	uint64_t slow;	      /* callbacks over the limit */
+	uint64_t slowest_ns;
+	uint64_t ring_short;  /* ring records shorter than asked for */
+	uint64_t ring_budget; /* times a ring's budget ran out */
+};
+void core_loop_stats(const struct core_loop *loop, struct core_loop_stats *out);
+
+/* ---- loader.c, find.c, elf.c -------------------------------------------- */
+
+/* What can be read from a module's file without executing any of it. */
+struct core_module_info {
+	char path[PATH_MAX];
+	char name[32], version[16], description[96], needs[96], after[96];
+	uint32_t abi, size, flags;
+};
+
+/*
+ * Read the LQOS_MODULE_SECTION of the shared object at path with libelf.
+ * -ENOEXEC: not an ELF shared object for this machine; -ENODATA: no module in
+ * it.  why (of why_size) is one clear line on failure.
+ */
+int core_elf_read(const char *path, struct core_module_info *out, char *why,
+		  size_t why_size);
+
+/* The next word of a list of words; false at its end. */
+bool core_word_next(const char **list, const char *separators,
+		    const char **word, size_t *len);
+/*
+ * Names and paths, sorted, of all that could be modules by their file's name;
+ * of two with one name the one in the earlier directory.  free() the array.
+ * -errno only where not a single directory could be read.
+ */
+int core_module_scan(const char *dirs, struct core_module_info **out,
+		     size_t *n);
+/* Find and read NAME.so, and check its name, ABI and size; logs refusals. */
+int core_module_find(const char *dirs, const char *name,
+		     struct core_module_info *out);
+
+/* One module of this run. */
+struct core_module {
+	struct core_module_info info;
+	const struct lqos_module *entry; /* NULL until dlopen */
+	void *handle;
+	void *config; /* its filled option struct */
+	void *state;
+	struct lqos_ctx *ctx;
+	bool started;
+};
+
+/* dirs: module directories, ':'-separated, searched in order. */
+int core_loader_new(struct core_loader **out, struct core *core,
+		    const char *dirs);
+/* Stops what runs, newest first; dlclose comes last (never under ASan). */
+void core_loader_free(struct core_loader **loader);
+/* Infos of every .so in dirs, sorted by name; *n of them; free() the array.
+ * Files that are no modules are logged and left out. */
+int core_loader_list(const char *dirs, struct core_module_info **out,
+		     size_t *n);
+/* Prints the options of every module in dirs (--help-config). */
+int core_loader_print_options(const char *dirs, FILE *f);
+/*
+ * Find the modules of names ("a,b"), check their ABI, order them by needs and
+ * after, dlopen them and fill and check their configuration.  Starts nothing.
+ * Every refusal is one line in the log.  A need that is not in names is an
+ * error that says so.  config must outlive the loader.
+ */
+int core_loader_load(struct core_loader *loader, const char *names,
+		     const struct core_config *config);
+/* The OR of the flags of all loaded modules. */
+uint32_t core_loader_flags(const struct core_loader *loader);
+/* start() in order; on failure what was started is stopped again. */
+int core_loader_start(struct core_loader *loader);
+/* Loaded modules in start order. */
+size_t core_loader_count(const struct core_loader *loader);
+const struct core_module *core_loader_get(const struct core_loader *loader,
+					  size_t i);
+
+/* ---- bus.c: JSON-RPC 2.0, one message a line, over a UNIX socket --------- */
+
+enum {
+	CORE_BUS_LINE_MAX = 1 << 20,  /* a longer request: error and close */
+	CORE_BUS_OUT_MAX = 4 << 20,   /* unread replies: no request is read */
+	CORE_BUS_CLIENTS_MAX = 2048,
+	CORE_BUS_DEPTH_MAX = 32,      /* nesting of JSON */
+};
+
+/* Binds path with mode 0660 and the named group (skipped if there is none). */
+int core_bus_new(struct core_bus **out, struct core *core, const char *path,
+		 const char *group);
+void core_bus_free(struct core_bus **bus);
+
+struct core_bus_client; /* a connection */
+
+/* The client whose request this is. */
+struct core_bus_client *core_call_client(struct lqos_call *call);
+/* uid of the peer (SO_PEERCRED). */
+uid_t core_bus_client_uid(const struct core_bus_client *client);
+/*
+ * Called once when the client goes away, before its memory does.  One hook a
+ * client: the feed's.
+ */
+void core_bus_client_on_close(struct core_bus_client *client,
+			      void (*fn)(struct core_bus_client *client,
+					 void *arg),
+			      void *arg);
+/*
+ * Called whenever all that was sent has left for the kernel: room for more.
+ */
+void core_bus_client_on_drain(struct core_bus_client *client,
+			      void (*fn)(struct core_bus_client *client,
+					 void *arg),
+			      void *arg);
+/* Bytes that are waiting to leave. */
+size_t core_bus_client_pending(const struct core_bus_client *client);
+/* Text that many clients can be sent without copying. */
+struct core_bus_line;
+/* Serializes value (borrowed) and appends tail, which ends in a newline; one
+ * reference. */
+int core_bus_line_new(struct core_bus_line **out, const struct json_t *value,
+		      const char *tail);
+struct core_bus_line *core_bus_line_ref(struct core_bus_line *line);
+void core_bus_line_unref(struct core_bus_line *line);
+size_t core_bus_line_size(const struct core_bus_line *line);
+/*
+ * Sends head (copied; NULL: none) and line, of which it keeps a reference until
+ * the bytes have left.  Never calls back and never ends the client.  -EPIPE: the
+ * client is on its way out.
+ */
+int core_bus_client_send(struct core_bus_client *client, const char *head,
+			 struct core_bus_line *line);
+/*
+ * Run one request (tests and fuzzing too).  uid is the peer's.  *reply is a new
+ * reference, or NULL for a notification.
+ */
+int core_bus_handle(struct core_bus *bus, struct core_bus_client *client,
+		    uid_t uid, const char *line, size_t len,
+		    struct json_t **reply);
+
+struct core_bus_stats {
+	uint64_t clients, accepted, refused; /* refused: over CLIENTS_MAX */
+	uint64_t requests, errors, denied;   /* denied: wrong uid */
+	uint64_t overlong;
+};
+void core_bus_stats(const struct core_bus *bus, struct core_bus_stats *out);
+/* {"method", "params", "help", "write"} of each, sorted: a new reference. */
+struct json_t *core_bus_methods(const struct core_bus *bus);
+
+/* ---- feed.c: bounded streams to bus clients ------------------------------ */
+
+enum {
+	CORE_FEED_QUEUE_FRAMES = 8,	   /* waiting for one subscription */
+	CORE_FEED_QUEUE_BYTES = 4 << 20,   /* waiting for one client */
+	CORE_FEED_SUBSCRIPTIONS_MAX = 16,  /* of one client */
+	CORE_FEED_STREAMS_MAX = 256,	   /* different (topic, params) pairs */
+	CORE_FEED_PARAMS_MAX = 4096,	   /* bytes of a subscription's params */
+	CORE_FEED_SCHEMA = 1,
+};
+
+/* Registers feed.subscribe, feed.unsubscribe and feed.topics on the bus. */
+int core_feed_new(struct core_feed **out, struct core *core);
+void core_feed_free(struct core_feed **feed);
+/* Once a tick: builds each wanted frame once and queues it to its readers. */
+void core_feed_tick(struct core_feed *feed);
+
+struct core_feed_stats {
+	uint64_t subscriptions, frames, bytes, dropped;
+};
+void core_feed_stats(const struct core_feed *feed, struct core_feed_stats *out);
+
+/* ---- metrics.c: columns and the tick's snapshot -------------------------- */
+
+struct core_column {
+	const struct lqos_column *decl;
+	char name[64]; /* "<module>.<column>" */
+	void *arg;
+};
+
+struct core_cell {
+	uint64_t value; /* counters: since the slot was given out */
+	uint64_t rate;	/* a second; counters only */
+};
+
+/* A subscriber, interface or the whole, with a cell for each of its columns. */
+struct core_row {
+	uint32_t id;
+	struct core_cell *cells;
+};
+
+/* Immutable; the columns and rows of one scope at one tick. */
+struct core_table {
+	const struct core_column *const *columns;
+	size_t n_columns;
+	const struct core_row *rows; /* subscribers: those seen lately */
+	size_t n_rows;
+};
+
+struct core_snapshot {
+	uint64_t seq;
+	uint64_t ts_ns;	      /* CLOCK_REALTIME */
+	uint64_t interval_ns; /* since the one before; 0: the first */
+	struct core_table tables[LQOS_SCOPE_SUBSCRIBER + 1]; /* by scope */
+};
+
+int core_metrics_new(struct core_metrics **out, struct core *core);
+void core_metrics_free(struct core_metrics **metrics);
+/* The newest snapshot; never NULL after the first tick; valid until the next. */
+const struct core_snapshot *core_metrics_snapshot(struct core_metrics *metrics);
+/* Takes a snapshot, then lets the feed send it. */
+void core_metrics_tick(struct core_metrics *metrics);
+/* The slot was given to a new subscriber: its counters begin at 0 from here. */
+void core_metrics_slot_reset(struct core_metrics *metrics, uint32_t slot);
+
+/* ---- registry.c, shaped_devices.c, network.c: who the subscribers are ---- */
+
+/* Lines of one input file that were left out, and why. */
+struct core_problems {
+	uint32_t skipped;  /* rows left out */
+	uint32_t rows;	   /* rows taken */
+	uint32_t warnings; /* taken, but not quite as written */
+};
+
+int core_registry_new(struct core_registry **out, struct core *core,
+		      uint32_t max_subscribers, uint32_t max_prefixes);
+void core_registry_free(struct core_registry **registry);
+/*
+ * Load network.json (NULL or "": none) and ShapedDevices.csv (the same).  A bad
+ * row is logged as file:line:column with what was expected, counted and left
+ * out; the rest loads.  -errno only if a file cannot be read at all.
+ */
+int core_registry_load(struct core_registry *registry, const char *csv_path,
+		       const char *json_path);
+/* What the last load left out. */
+void core_registry_problems(const struct core_registry *registry,
+			    struct core_problems *out);
+size_t core_registry_subscribers(const struct core_registry *registry);
+size_t core_registry_prefixes(const struct core_registry *registry);
+/*
+ * Hooks through which every change reaches the kernel: called for each prefix
+ * that came, changed or went from now on, and by core_registry_replay() for all
+ * there are.  set may refuse (-ENOSPC): the mapping is then refused.
+ */
+struct core_registry_hooks {
+	int (*set)(const struct lqos_prefix *p, void *arg);
+	void (*unset)(const struct lqos_prefix *p, void *arg);
+	void *arg;
+};
+void core_registry_hook(struct core_registry *registry,
+			const struct core_registry_hooks *hooks);
+int core_registry_replay(struct core_registry *registry);
+/* "192.0.2.0/24" and the like; host bits must be 0.  -EINVAL and why. */
+int core_prefix_parse(const char *text, struct lqos_prefix *out, char *why,
+		      size_t why_size);
+/* Canonical text, with "/len" unless it is a host; returns buf. */
+#define CORE_PREFIX_TEXT (INET6_ADDRSTRLEN + 4)
+const char *core_prefix_text(const struct lqos_prefix *p, char *buf,
+			     size_t size);
+
+/* ---- datapath.c, chain.c, attach.c, pins.c ------------------------------- */
+
+/* Finds the interfaces, loads the entry programs and makes the chains.  steered:
+ * a module moves packets to CPUs.  Nothing is attached yet. */
+int core_datapath_new(struct core_datapath **out, struct core *core,
+		      bool steered);
+/* Clean stop: detaches, unpins and restores. */
+void core_datapath_free(struct core_datapath **datapath);
+/* Puts the subscribers into the kernel and attaches to the interfaces. */
+int core_datapath_attach(struct core_datapath *datapath);
+/* {"interfaces": [...], "chains": {...}, "counters": {...}}: a new reference. */
+struct json_t *core_datapath_status(struct core_datapath *datapath);
+/* [{"module", "name", "id", "type", ...}]: a new reference. */
+struct json_t *core_datapath_maps(struct core_datapath *datapath);
+/*
+ * Closes the books of a tick: whoever sends from now on is marked with the next
+ * one.  *seen has a word a slot; slots whose word is the returned tick had
+ * traffic since the call before.
+ */
+uint32_t core_datapath_tick(struct core_datapath *datapath,
+			    const uint64_t **seen);
+
+/* ---- notify.c: systemd --------------------------------------------------- */
+
+/* Reads NOTIFY_SOCKET and WATCHDOG_USEC; with neither set all calls do nothing.
+ * The watchdog is kept alive from a timer on the loop. */
+int core_notify_new(struct core_notify **out, struct core *core);
+void core_notify_free(struct core_notify **notify);
+void core_notify_ready(struct core_notify *notify);
+void core_notify_stopping(struct core_notify *notify);
+void core_notify_status(struct core_notify *notify, const char *fmt, ...)
+	LQOS_PRINTF(2, 3);
+
+/* ---- lock.c: one daemon a run directory ---------------------------------- */
+
+/*
+ * Makes run_dir (0755) where it is missing and takes RUN_DIR/lock, with our pid
+ * in it; closing *fd gives it back.  -EBUSY: another process, named in the log,
+ * has it.
+ */
+int core_lock_take(int *fd, const char *run_dir);
+
+/* ---- status.c: the core's own bus methods -------------------------------- */
+
+/* Registers core.status, core.modules and the like on core->ctx. */
+int core_status_commands(struct core *core);
+
+#endif /* CORE_CORE_H */
