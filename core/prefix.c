@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* prefix.c - addresses and prefixes: text, order, containment. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/cleanup.h"
+#include "core/registry.h"
+
+static uint8_t host_len(uint8_t family)
+{
+	return family == AF_INET ? 32 : 128;
+}
+
+/* What text said, in a form that any log can print. */
+static const char *quoted(const char *text, char *buf, size_t size)
+{
+	size_t i;
+
+	for (i = 0; text[i] && i < size - 1; i++)
+		buf[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+	buf[i] = '\0';
+	return buf;
+}
+
+static bool parse_len(const char *text, uint8_t max, uint8_t *len)
+{
+	size_t digits = strspn(text, "0123456789");
+	unsigned long value;
+
+	if (!digits || digits > 3 || text[digits] ||
+	    (digits > 1 && text[0] == '0'))
+		return false;
+	value = strtoul(text, NULL, 10);
+	if (value > max)
+		return false;
+	*len = (uint8_t)value;
+	return true;
+}
+
+/* Clear the bits of addr after the first len; true: there were some. */
+static bool clear_host_bits(uint8_t addr[16], uint8_t len)
+{
+	bool had = false;
+
+	for (unsigned int i = 0; i < 16; i++) {
+		unsigned int keep = len > 8 * i ? len - 8 * i : 0;
+		uint8_t mask = keep >= 8 ? 0xff : (uint8_t) ~(0xff >> keep);
+
+		had |= addr[i] & ~mask;
+		addr[i] &= mask;
+	}
+	return had;
+}
+
+int core_prefix_parse(const char *text, struct lqos_prefix *out, char *why,
+		      size_t why_size)
+{
+	struct lqos_prefix p = {.cpu = UINT32_MAX};
+	char range[CORE_PREFIX_TEXT], host[CORE_PREFIX_TEXT], said[61];
+	const char *slash = strchr(text, '/');
+	size_t len = slash ? (size_t)(slash - text) : strlen(text);
+	char address[INET6_ADDRSTRLEN] = "";
+
+	quoted(text, said, sizeof(said));
+	if (len < sizeof(address))
+		memcpy(address, text, len);
+	if (inet_pton(AF_INET, address, p.addr) == 1) {
+		p.family = AF_INET;
+	} else if (inet_pton(AF_INET6, address, p.addr) == 1) {
+		p.family = AF_INET6;
+	} else {
+		snprintf(why, why_size,
+			 "\"%s\" is no address: expected one like 192.0.2.1, "
+			 "192.0.2.0/24, 2001:db8::1 or 2001:db8::/56",
+			 said);
+		return -EINVAL;
+	}
+
+	p.len = host_len(p.family);
+	if (slash && !parse_len(slash + 1, p.len, &p.len)) {
+		snprintf(why, why_size,
+			 "\"%s\": expected a length of 0 to %u after the \"/\"",
+			 said, p.len);
+		return -EINVAL;
+	}
+
+	if (p.family == AF_INET6 && p.len >= 96 &&
+	    IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)p.addr)) {
+		inet_ntop(AF_INET, p.addr + 12, host, sizeof(host));
+		snprintf(why, why_size,
+			 "\"%s\" is IPv4 written as IPv6: expected it as IPv4, "
+			 "like %s",
+			 said, host);
+		return -EINVAL;
+	}
+
+	inet_ntop(p.family, p.addr, host, sizeof(host));
+	if (clear_host_bits(p.addr, p.len)) {
+		snprintf(
+			why, why_size,
+			"\"%s\" has bits set after its length: expected %s for "
+			"the range or %s for the host",
+			said, core_prefix_text(&p, range, sizeof(range)), host);
+		return -EINVAL;
+	}
+	*out = p;
+	return 0;
+}
+
+const char *core_prefix_text(const struct lqos_prefix *p, char *buf,
+			     size_t size)
+{
+	char host[INET6_ADDRSTRLEN] = "";
+
+	inet_ntop(p->family, p->addr, host, sizeof(host));
+	if (p->len == host_len(p->family))
+		snprintf(buf, size, "%s", host);
+	else
+		snprintf(buf, size, "%s/%u", host, p->len);
+	return buf;
+}
+
+int core_prefix_compare(const void *a, const void *b)
+{
+	const struct lqos_prefix *x = a, *y = b;
+	int order;
+
+	if (x->family != y->family)
+		return x->family < y->family ? -1 : 1;
+	order = memcmp(x->addr, y->addr, sizeof(x->addr));
+	return order ? order : x->len - y->len;
+}
+
+bool core_prefix_covers(const struct lqos_prefix *outer,
+			const struct lqos_prefix *inner)
+{
+	uint8_t addr[16];
+
+	if (outer->family != inner->family || outer->len > inner->len)
+		return false;
+	memcpy(addr, inner->addr, sizeof(addr));
+	clear_host_bits(addr, outer->len);
+	return !memcmp(addr, outer->addr, sizeof(addr));
+}

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * registry.c - the subscribers: who has which slot, which addresses are whose.
+ *
+ * Every change of a prefix goes through the hooks to the kernel first; one that
+ * is refused there leaves no trace here.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* twalk_r() */
+#endif
+#include <errno.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/registry.h"
+
+struct core_watcher {
+	struct core_registry *registry;
+	struct lqos_ctx *ctx;
+	void (*fn)(void *arg); /* NULL: taken back while they are called */
+	void *arg;
+	struct core_owned *owned;
+	TAILQ_ENTRY(core_watcher) next;
+};
+
+/* ---- Slots --------------------------------------------------------------- */
+
+static uint32_t slots_take(struct core_slots *slots)
+{
+	uint32_t slot = slots->ring[slots->first];
+
+	slots->first = (slots->first + 1) % slots->size;
+	slots->n--;
+	return slot;
+}
+
+/* Behind all others, so that it stays unused for as long as it can. */
+static void slots_give(struct core_slots *slots, uint32_t slot)
+{
+	slots->ring[(slots->first + slots->n) % slots->size] = slot;
+	slots->n++;
+}
+
+/* As if it had never been taken. */
+static void slots_give_back(struct core_slots *slots, uint32_t slot)
+{
+	slots->first = (slots->first + slots->size - 1) % slots->size;
+	slots->ring[slots->first] = slot;
+	slots->n++;
+}
+
+/* ---- Circuits ------------------------------------------------------------ */
+
+int core_circuit_compare(const void *a, const void *b)
+{
+	const struct lqos_subscriber *x = a, *y = b;
+
+	return strcmp(x->circuit_id, y->circuit_id);
+}
+
+struct core_circuit *core_circuit_at(const struct core_registry *r,
+				     uint32_t slot)
+{
+	return slot <= r->max_subscribers ? r->by_slot[slot] : NULL;
+}
+
+struct core_circuit *core_circuit_find(const struct core_registry *r,
+				       const char *circuit_id)
+{
+	const struct lqos_subscriber key = {.circuit_id = circuit_id};
+
+	return core_tree_find(&key, &r->by_id, core_circuit_compare);
+}
+
+static void circuit_free(struct core_circuit *c)
+{
+	free((void *)c->s.circuit_id);
+	free((void *)c->s.name);
+	free(c);
+}
+
+int core_circuit_new(struct core_registry *r, const char *circuit_id,
+		     struct core_circuit **out)
+{
+	struct core_circuit *c;
+
+	if (!r->free.n)
+		return -ENOSPC;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->s.cpu = UINT32_MAX;
+	c->s.circuit_id = strdup(circuit_id);
+	c->s.name = strdup(circuit_id);
+	if (!c->s.circuit_id || !c->s.name ||
+	    !tsearch(c, &r->by_id, core_circuit_compare)) {
+		circuit_free(c);
+		return -ENOMEM;
+	}
+	LIST_INIT(&c->mappings);
+	c->s.slot = slots_take(&r->free);
+	r->by_slot[c->s.slot] = c;
+	r->subscribers++;
+	if (r->core->metrics)
+		core_metrics_slot_reset(r->core->metrics, c->s.slot);
+	*out = c;
+	return 0;
+}
+
+static void circuit_drop(struct core_registry *r, struct core_circuit *c,
+			 void (*give)(struct core_slots *slots, uint32_t slot))
+{
+	tdelete(c, &r->by_id, core_circuit_compare);
+	r->by_slot[c->s.slot] = NULL;
+	r->subscribers--;
+	give(&r->free, c->s.slot);
+	circuit_free(c);
+}
+
+void core_circuit_undo(struct core_registry *r, struct core_circuit *c)
+{
+	circuit_drop(r, c, slots_give_back);
+}
+
+void core_circuit_settle(struct core_registry *r, struct core_circuit *c)
+{
+	if (c->from_file || c->s.prefixes)
+		return;
+	circuit_drop(r, c, slots_give);
+	r->changed = true;
+}
+
+static bool same_attributes(const struct lqos_subscriber *a,
+			    const struct lqos_subscriber *b)
+{
+	return a->node == b->node && a->down_min == b->down_min &&
+	       a->down_max == b->down_max && a->up_min == b->up_min &&
+	       a->up_max == b->up_max && !strcmp(a->name, b->name);
+}
+
+int core_circuit_describe(struct core_registry *r, struct core_circuit *c,
+			  const struct lqos_subscriber *s)
+{
+	char *name;
+
+	if (same_attributes(&c->s, s))
+		return 0;
+	name = strdup(s->name);
+	if (!name)
+		return -ENOMEM;
+	free((void *)c->s.name);
+	c->s.name = name;
+	c->s.node = s->node;
+	c->s.down_min = s->down_min;
+	c->s.down_max = s->down_max;
+	c->s.up_min = s->up_min;
+	c->s.up_max = s->up_max;
+	r->changed = true;
+	return 0;
+}
+
+/* ---- Mappings ------------------------------------------------------------ */
+
+struct core_mapping *core_mapping_find(const struct core_registry *r,
+				       const struct lqos_prefix *range)
+{
+	return core_tree_find(range, &r->by_range, core_prefix_compare);
+}
+
+int core_mapping_hook(const struct core_registry *r,
+		      const struct lqos_prefix *p)
+{
+	return r->hooks.set ? r->hooks.set(p, r->hooks.arg) : 0;
+}
+
+static bool same_in_kernel(const struct lqos_prefix *a,
+			   const struct lqos_prefix *b)
+{
+	return a->slot == b->slot && a->cpu == b->cpu && a->handle == b->handle;
+}
+
+static void mapping_join(struct core_mapping *m, struct core_circuit *c)
+{
+	m->circuit = c;
+	LIST_INSERT_HEAD(&c->mappings, m, of_circuit);
+	c->s.prefixes++;
+}
+
+void core_mapping_leave(struct core_mapping *m)
+{
+	if (!m->circuit)
+		return;
+	LIST_REMOVE(m, of_circuit);
+	m->circuit->s.prefixes--;
+	m->circuit = NULL;
+}
+
+/* As if the kernel had never heard of it. */
+static void mapping_forget(struct core_registry *r, struct core_mapping *m)
+{
+	tdelete(m, &r->by_range, core_prefix_compare);
+	core_mapping_leave(m);
+	r->prefixes--;
+	r->changed = true;
+	free((void *)m->p.device_id);
+	free(m);
+}
+
+void core_mapping_remove(struct core_registry *r, struct core_mapping *m)
+{
+	if (r->hooks.unset)
+		r->hooks.unset(&m->p, r->hooks.arg);
+	mapping_forget(r, m);
+}
+
+/* A mapping that is new; want's strings become its own if all goes well. */
+static int mapping_insert(struct core_registry *r, struct core_circuit *c,
+			  const struct lqos_prefix *want)
+{
+	autofree struct core_mapping *m = NULL;
+	int rc;
+
+	if (r->prefixes >= r->max_prefixes)
+		return -ENOSPC;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	m->p = *want;
+	if (!tsearch(m, &r->by_range, core_prefix_compare))
+		return -ENOMEM;
+	rc = core_mapping_hook(r, &m->p);
+	if (rc) {
+		tdelete(m, &r->by_range, core_prefix_compare);
+		return rc;
+	}
+	r->prefixes++;
+	r->changed = true;
+	mapping_join(steal_ptr(m), c);
+	return 0;
+}
+
+/* The same for one that is there; its old circuit may be left empty. */
+static int mapping_replace(struct core_registry *r, struct core_circuit *c,
+			   struct core_mapping *m,
+			   const struct lqos_prefix *want)
+{
+	int rc = same_in_kernel(&m->p, want) ? 0 : core_mapping_hook(r, want);
+
+	if (rc)
+		return rc;
+	free((void *)m->p.device_id);
+	m->p = *want;
+	if (m->circuit != c) {
+		core_mapping_leave(m);
+		mapping_join(m, c);
+		r->changed = true;
+	}
+	return 0;
+}
+
+int core_mapping_put(struct core_registry *r, struct core_circuit *c,
+		     const struct lqos_prefix *want)
+{
+	struct core_mapping *m = core_mapping_find(r, want);
+	struct lqos_prefix p = *want;
+	autofree char *device = NULL;
+	int rc;
+
+	if (want->device_id) {
+		device = strdup(want->device_id);
+		if (!device)
+			return -ENOMEM;
+	}
+	p.slot = c->s.slot;
+	p.device_id = device;
+	rc = m ? mapping_replace(r, c, m, &p) : mapping_insert(r, c, &p);
+	if (!rc)
+		device = NULL;
+	return rc;
+}
+
+void core_circuit_clear(struct core_registry *r, struct core_circuit *c)
+{
+	while (!LIST_EMPTY(&c->mappings))
+		core_mapping_remove(r, LIST_FIRST(&c->mappings));
+}
+
+/* ---- Watchers ------------------------------------------------------------ */
+
+static void watcher_release(void *obj)
+{
+	struct core_watcher *w = obj;
+
+	w->fn = NULL;
+	w->owned = NULL;
+	if (w->registry->notifying)
+		return; /* somebody stands on it */
+	TAILQ_REMOVE(&w->registry->watchers, w, next);
+	free(w);
+}
+
+static void call_watchers(struct core_registry *r)
+{
+	struct core_watcher *w, *next;
+
+	for (w = TAILQ_FIRST(&r->watchers); w; w = TAILQ_NEXT(w, next)) {
+		struct lqos_ctx *ctx = w->ctx;
+
+		if (!w->fn)
+			continue;
+		core_loop_enter(ctx, "subscribers");
+		w->fn(w->arg);
+		core_loop_leave(ctx);
+	}
+	for (w = TAILQ_FIRST(&r->watchers); w; w = next) {
+		next = TAILQ_NEXT(w, next);
+		if (w->fn)
+			continue;
+		TAILQ_REMOVE(&r->watchers, w, next);
+		free(w);
+	}
+}
+
+void core_registry_notify(struct core_registry *r)
+{
+	if (r->notifying)
+		return;
+	r->notifying = true;
+	while (r->changed) {
+		r->changed = false;
+		call_watchers(r);
+	}
+	r->notifying = false;
+}
+
+int lqos_subscribers_watch(struct lqos_ctx *ctx, void (*fn)(void *arg),
+			   void *arg)
+{
+	struct core_registry *r = ctx->core->registry;
+	struct core_watcher *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return -ENOMEM;
+	*w = (struct core_watcher){
+		.registry = r, .ctx = ctx, .fn = fn, .arg = arg};
+	TAILQ_INSERT_TAIL(&r->watchers, w, next);
+	return core_own(ctx, watcher_release, w, &w->owned);
+}
+
+/* ---- The whole ----------------------------------------------------------- */
+
+int core_registry_new(struct core_registry **out, struct core *core,
+		      uint32_t max_subscribers, uint32_t max_prefixes)
+{
+	CORE_CLEANUP(core_registry_free) struct core_registry *r = NULL;
+	int rc;
+
+	if (!max_subscribers || max_subscribers == UINT32_MAX)
+		return -EINVAL;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	TAILQ_INIT(&r->watchers);
+	r->core = core;
+	r->max_subscribers = max_subscribers;
+	r->max_prefixes = max_prefixes;
+	r->by_slot = calloc((size_t)max_subscribers + 1, sizeof(*r->by_slot));
+	r->free.ring = calloc(max_subscribers, sizeof(*r->free.ring));
+	if (!r->by_slot || !r->free.ring)
+		return -ENOMEM;
+	r->free.size = max_subscribers;
+	for (uint32_t slot = 1; slot <= max_subscribers; slot++)
+		slots_give(&r->free, slot);
+	rc = core_network_read(&r->network, NULL);
+	if (rc)
+		return rc;
+	*out = steal_ptr(r);
+	return 0;
+}
+
+void core_registry_free(struct core_registry **registry)
+{
+	struct core_registry *r = steal_ptr(*registry);
+	struct core_watcher *w;
+
+	if (!r)
+		return;
+	while ((w = TAILQ_FIRST(&r->watchers))) {
+		TAILQ_REMOVE(&r->watchers, w, next);
+		core_disown(w->ctx, &w->owned);
+		free(w);
+	}
+	r->hooks = (struct core_registry_hooks){0};
+	for (uint32_t slot = 1; r->by_slot && slot <= r->max_subscribers;
+	     slot++) {
+		if (!r->by_slot[slot])
+			continue;
+		core_circuit_clear(r, r->by_slot[slot]);
+		circuit_drop(r, r->by_slot[slot], slots_give);
+	}
+	core_network_free(&r->network);
+	free(r->free.ring);
+	free(r->by_slot);
+	free(r);
+}
+
+void core_registry_problems(const struct core_registry *registry,
+			    struct core_problems *out)
+{
+	*out = registry->problems;
+}
+
+size_t core_registry_subscribers(const struct core_registry *registry)
+{
+	return registry->subscribers;
+}
+
+size_t core_registry_prefixes(const struct core_registry *registry)
+{
+	return registry->prefixes;
+}
+
+void core_registry_hook(struct core_registry *registry,
+			const struct core_registry_hooks *hooks)
+{
+	registry->hooks = hooks ? *hooks : (struct core_registry_hooks){0};
+}
+
+static int replay_circuit(struct core_registry *r, struct core_circuit *c)
+{
+	struct core_mapping *m, *next;
+	char text[CORE_PREFIX_TEXT];
+
+	for (m = LIST_FIRST(&c->mappings); m; m = next) {
+		int rc = core_mapping_hook(r, &m->p);
+
+		next = LIST_NEXT(m, of_circuit);
+		if (rc && rc != -ENOSPC)
+			return rc;
+		if (!rc)
+			continue;
+		core_fail(CORE_REGISTRY_LOG, rc,
+			  "%s of circuit \"%s\" is not mapped (is max_prefixes "
+			  "in [lqosd], %u, enough?)",
+			  core_prefix_text(&m->p, text, sizeof(text)),
+			  c->s.circuit_id, r->max_prefixes);
+		mapping_forget(r, m);
+	}
+	core_circuit_settle(r, c);
+	return 0;
+}
+
+int core_registry_replay(struct core_registry *registry)
+{
+	struct core_registry *r = registry;
+	int rc = 0;
+
+	for (uint32_t slot = 1; !rc && slot <= r->max_subscribers; slot++)
+		if (r->by_slot[slot])
+			rc = replay_circuit(r, r->by_slot[slot]);
+	core_registry_notify(r);
+	return rc;
+}
+
+struct walk {
+	int (*fn)(const struct lqos_prefix *p, void *arg);
+	void *arg;
+	int rc;
+};
+
+static void walk_node(const void *node, VISIT when, void *closure)
+{
+	const struct lqos_prefix *p = *(void *const *)node;
+	struct walk *walk = closure;
+
+	if (!walk->rc && (when == postorder || when == leaf))
+		walk->rc = walk->fn(p, walk->arg);
+}
+
+int core_registry_walk(const struct core_registry *registry,
+		       int (*fn)(const struct lqos_prefix *p, void *arg),
+		       void *arg)
+{
+	struct walk walk = {fn, arg, 0};
+
+	twalk_r(registry->by_range, walk_node, &walk);
+	return walk.rc;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * registry.h - what registry.c, shaped_devices.c, network.c and prefix.c share.
+ *
+ * Both files are read completely before the registry looks at them, so that one
+ * that cannot be read changes nothing.
+ */
+#ifndef CORE_REGISTRY_H
+#define CORE_REGISTRY_H
+
+#include <search.h>
+#include <sys/queue.h>
+
+#include "core/core.h"
+
+#define CORE_REGISTRY_LOG "registry" /* who speaks, in the log */
+
+/* More than this is a slip of the pen, in either file. */
+#define CORE_MBPS_MAX 10000000
+
+/* An object of one of search.h's trees; NULL: none equals key. */
+static inline void *core_tree_find(const void *key, void *const *root,
+				   int (*compare)(const void *, const void *))
+{
+	void *node = tfind(key, root, compare);
+
+	return node ? *(void **)node : NULL;
+}
+
+/* ---- registry.c --------------------------------------------------------- */
+
+struct core_mapping {
+	struct lqos_prefix p;	      /* first: the tree is of these */
+	struct core_circuit *circuit; /* NULL: between two, in a load */
+	LIST_ENTRY(core_mapping) of_circuit;
+};
+
+struct core_circuit {
+	struct lqos_subscriber s; /* first: the tree is of these */
+	bool from_file;
+	LIST_HEAD(, core_mapping) mappings;
+};
+
+/* Slots that nobody has, as a ring: the oldest is given out next. */
+struct core_slots {
+	uint32_t *ring;
+	uint32_t size, first, n;
+};
+
+struct core_registry {
+	struct core *core;
+	uint32_t max_subscribers, max_prefixes;
+	struct core_slots free;
+	struct core_circuit **by_slot;
+	void *by_id;
+	void *by_range;
+	size_t subscribers, prefixes;
+	struct core_network *network;
+	struct core_registry_hooks hooks;
+	struct core_problems problems;
+	TAILQ_HEAD(, core_watcher) watchers;
+	bool changed;	/* since the watchers were called */
+	bool notifying; /* they are being called */
+};
+
+/* Orders struct lqos_subscriber by circuit_id. */
+int core_circuit_compare(const void *a, const void *b);
+/* NULL: nobody has that slot. */
+struct core_circuit *core_circuit_at(const struct core_registry *r,
+				     uint32_t slot);
+/* NULL: nobody has that id. */
+struct core_circuit *core_circuit_find(const struct core_registry *r,
+				       const char *circuit_id);
+/* A circuit made by hand; its name is its id.  -ENOSPC: no slot is left. */
+int core_circuit_new(struct core_registry *r, const char *circuit_id,
+		     struct core_circuit **out);
+/* As if core_circuit_new() had not been called. */
+void core_circuit_undo(struct core_registry *r, struct core_circuit *c);
+/* Name, node and rates of s; slot, id and placement stay. */
+int core_circuit_describe(struct core_registry *r, struct core_circuit *c,
+			  const struct lqos_subscriber *s);
+/* Removes its mappings. */
+void core_circuit_clear(struct core_registry *r, struct core_circuit *c);
+/* A circuit that no file names lives as long as it has mappings. */
+void core_circuit_settle(struct core_registry *r, struct core_circuit *c);
+/* NULL: exactly that range is nobody's. */
+struct core_mapping *core_mapping_find(const struct core_registry *r,
+				       const struct lqos_prefix *range);
+/* Make the range of want c's, with want's placement.  Not settled: the circuit
+ * that had it. */
+int core_mapping_put(struct core_registry *r, struct core_circuit *c,
+		     const struct lqos_prefix *want);
+/* Take it from its circuit, for another; the kernel does not know yet. */
+void core_mapping_leave(struct core_mapping *m);
+/* Not settled: its circuit. */
+void core_mapping_remove(struct core_registry *r, struct core_mapping *m);
+int core_mapping_hook(const struct core_registry *r,
+		      const struct lqos_prefix *p);
+/* As lqos_prefixes(). */
+int core_registry_walk(const struct core_registry *registry,
+		       int (*fn)(const struct lqos_prefix *p, void *arg),
+		       void *arg);
+/* The end of a batch.  What watchers change themselves is a further one. */
+void core_registry_notify(struct core_registry *r);
+
+/* ---- prefix.c ----------------------------------------------------------- */
+
+/* Orders struct lqos_prefix by family, address, length. */
+int core_prefix_compare(const void *a, const void *b);
+/* Does outer hold inner, or equal it? */
+bool core_prefix_covers(const struct lqos_prefix *outer,
+			const struct lqos_prefix *inner);
+
+/* ---- network.c ---------------------------------------------------------- */
+
+enum { CORE_NETWORK_DEPTH_MAX = 32 };
+
+struct core_network {
+	struct lqos_node **nodes; /* by id; 0 is the root */
+	uint32_t n;
+	void *by_name;
+	struct core_problems problems; /* nodes */
+};
+
+/* path NULL or "": a flat network, the root alone. */
+int core_network_read(struct core_network **out, const char *path);
+int core_network_parse(struct core_network **out, const char *path,
+		       const char *text, size_t len);
+void core_network_free(struct core_network **network);
+/* NULL: no node is called that. */
+const struct lqos_node *core_network_find(const struct core_network *network,
+					  const char *name);
+
+/* ---- shaped_devices.c --------------------------------------------------- */
+
+struct core_shaped_circuit {
+	struct lqos_subscriber s; /* slot: 0, for the registry to fill in */
+	uint32_t line;		  /* of the row that decided */
+	uint32_t rows;
+	STAILQ_ENTRY(core_shaped_circuit) next;
+};
+
+struct core_shaped_address {
+	struct lqos_prefix p;
+	struct core_shaped_circuit *circuit;
+	uint32_t line;
+	STAILQ_ENTRY(core_shaped_address) next;
+};
+
+/* ShapedDevices.csv: circuits and addresses in the order of the file. */
+struct core_shaped {
+	STAILQ_HEAD(, core_shaped_circuit) circuits;
+	STAILQ_HEAD(, core_shaped_address) addresses;
+	void *by_id;
+	void *by_range;
+	struct core_problems problems;
+};
+
+/* path NULL or "": nobody. */
+int core_shaped_read(struct core_shaped **out, const char *path,
+		     const struct core_network *network);
+int core_shaped_parse(struct core_shaped **out, const char *path,
+		      const char *text, size_t len,
+		      const struct core_network *network);
+void core_shaped_free(struct core_shaped **shaped);
+const struct core_shaped_circuit *
+core_shaped_circuit(const struct core_shaped *shaped, const char *circuit_id);
+const struct core_shaped_address *
+core_shaped_address(const struct core_shaped *shaped,
+		    const struct lqos_prefix *range);
+
+/* ---- registry_load.c ------------------------------------------------- */
+
+/* Past so many lines of one file only the counts go on. */
+enum { CORE_PROBLEM_LINES = 1000 };
+
+/*
+ * Log and count what is wrong in a file.  LQOS_ERR: something is left out;
+ * LQOS_WARN: it is taken, but not quite as written.
+ */
+void core_problem(struct core_problems *problems, enum lqos_level level,
+		  const char *fmt, ...) LQOS_PRINTF(3, 4);
+
+#endif /* CORE_REGISTRY_H */

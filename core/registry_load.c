@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * registry_load.c - from the files into the registry, by difference.
+ */
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/registry.h"
+
+void core_problem(struct core_problems *problems, enum lqos_level level,
+		  const char *fmt, ...)
+{
+	va_list ap;
+
+	if (level == LQOS_ERR)
+		problems->skipped++;
+	else
+		problems->warnings++;
+	if (problems->skipped + problems->warnings > CORE_PROBLEM_LINES)
+		return;
+	va_start(ap, fmt);
+	core_vlog_unlimited(CORE_REGISTRY_LOG, level, fmt, ap);
+	va_end(ap);
+}
+
+/* Take out what the files no longer say.  A range that only changes hands is
+ * left in the kernel until its new circuit takes it over. */
+static void drop_stale(struct core_registry *r, const struct core_shaped *new)
+{
+	for (uint32_t slot = 1; slot <= r->max_subscribers; slot++) {
+		struct core_circuit *c = r->by_slot[slot];
+		struct core_mapping *m, *next;
+		bool gone;
+
+		if (!c || !c->from_file)
+			continue;
+		gone = !core_shaped_circuit(new, c->s.circuit_id);
+		for (m = LIST_FIRST(&c->mappings); m; m = next) {
+			next = LIST_NEXT(m, of_circuit);
+			if (m->p.by_hand)
+				continue;
+			if (!core_shaped_address(new, &m->p))
+				core_mapping_remove(r, m);
+			else if (gone)
+				core_mapping_leave(m);
+		}
+		if (!gone)
+			continue;
+		c->from_file = false;
+		c->s.node = 0;
+		core_circuit_settle(r, c);
+	}
+}
+
+static void load_circuits(struct core_registry *r, struct core_shaped *new,
+			  const char *path)
+{
+	struct core_shaped_circuit *want;
+
+	for (want = STAILQ_FIRST(&new->circuits); want;
+	     want = STAILQ_NEXT(want, next)) {
+		struct core_circuit *c =
+			core_circuit_find(r, want->s.circuit_id);
+		int rc = c ? 0 : core_circuit_new(r, want->s.circuit_id, &c);
+
+		if (rc) {
+			new->problems.rows -= want->rows;
+			core_problem(&new->problems, LQOS_ERR,
+				     "%s:%u:1: circuit \"%s\" left out: %s "
+				     "(is max_subscribers in [lqosd], %u, "
+				     "enough?)",
+				     path, want->line, want->s.circuit_id,
+				     strerror(-rc), r->max_subscribers);
+			continue;
+		}
+		c->from_file = true;
+		want->s.slot = c->s.slot;
+		rc = core_circuit_describe(r, c, &want->s);
+		if (rc)
+			core_problem(&new->problems, LQOS_WARN,
+				     "%s:%u:1: circuit \"%s\" keeps its old "
+				     "rates: %s",
+				     path, want->line, want->s.circuit_id,
+				     strerror(-rc));
+	}
+}
+
+static void load_address(struct core_registry *r, struct core_shaped *new,
+			 const struct core_shaped_address *address,
+			 const char *path)
+{
+	struct core_circuit *c = core_circuit_at(r, address->circuit->s.slot);
+	struct core_mapping *m = core_mapping_find(r, &address->p);
+	struct lqos_prefix want = address->p;
+	char text[CORE_PREFIX_TEXT];
+	int rc;
+
+	if (m && m->p.by_hand) {
+		core_log(CORE_REGISTRY_LOG, LQOS_DEBUG,
+			 "%s:%u:1: %s stays with circuit \"%s\": it was mapped "
+			 "by hand",
+			 path, address->line,
+			 core_prefix_text(&want, text, sizeof(text)),
+			 m->circuit->s.circuit_id);
+		return;
+	}
+	if (c) {
+		want.cpu = c->s.cpu;
+		want.handle = c->s.handle;
+		rc = core_mapping_put(r, c, &want);
+		if (!rc)
+			return;
+		core_problem(&new->problems, LQOS_WARN,
+			     "%s:%u:1: address %s of circuit \"%s\" left out: "
+			     "%s (is max_prefixes in [lqosd], %u, enough?)",
+			     path, address->line,
+			     core_prefix_text(&want, text, sizeof(text)),
+			     c->s.circuit_id, strerror(-rc), r->max_prefixes);
+	}
+	if (m)
+		core_mapping_remove(r, m); /* its circuit has lost it */
+}
+
+/* The ranges that hold the one the walk is at, widest first. */
+struct nesting {
+	const struct lqos_prefix *around[129];
+	const struct core_registry *registry;
+	unsigned int n;
+};
+
+static int log_overlap(const struct lqos_prefix *p, void *arg)
+{
+	struct nesting *nest = arg;
+	char inner[CORE_PREFIX_TEXT], outer[CORE_PREFIX_TEXT];
+	const struct lqos_prefix *o;
+
+	while (nest->n && !core_prefix_covers(nest->around[nest->n - 1], p))
+		nest->n--;
+	o = nest->n ? nest->around[nest->n - 1] : NULL;
+	if (o && o->slot != p->slot)
+		core_log(
+			CORE_REGISTRY_LOG, LQOS_DEBUG,
+			"%s of circuit \"%s\" lies in %s of circuit \"%s\": "
+			"the longest match counts",
+			core_prefix_text(p, inner, sizeof(inner)),
+			core_circuit_at(nest->registry, p->slot)->s.circuit_id,
+			core_prefix_text(o, outer, sizeof(outer)),
+			core_circuit_at(nest->registry, o->slot)->s.circuit_id);
+	nest->around[nest->n++] = p;
+	return 0;
+}
+
+int core_registry_load(struct core_registry *registry, const char *csv_path,
+		       const char *json_path)
+{
+	struct core_registry *r = registry;
+	CORE_CLEANUP(core_network_free) struct core_network *network = NULL;
+	CORE_CLEANUP(core_shaped_free) struct core_shaped *new = NULL;
+	const struct core_shaped_address *address;
+	struct nesting nest = {.registry = r};
+	int rc;
+
+	rc = core_network_read(&network, json_path);
+	if (!rc)
+		rc = core_shaped_read(&new, csv_path, network);
+	if (rc)
+		return rc;
+
+	drop_stale(r, new);
+	load_circuits(r, new, csv_path);
+	for (address = STAILQ_FIRST(&new->addresses); address;
+	     address = STAILQ_NEXT(address, next))
+		load_address(r, new, address, csv_path);
+	core_network_free(&r->network);
+	r->network = steal_ptr(network);
+
+	r->problems = new->problems;
+	r->problems.skipped += r->network->problems.skipped;
+	r->problems.warnings += r->network->problems.warnings;
+	core_registry_walk(r, log_overlap, &nest);
+	core_log(CORE_REGISTRY_LOG, r->problems.skipped ? LQOS_WARN : LQOS_INFO,
+		 "%zu circuits, %zu addresses, %u nodes; of the files, %u rows "
+		 "taken, %u left out, %u warnings",
+		 r->subscribers, r->prefixes, r->network->n - 1,
+		 r->problems.rows, r->problems.skipped, r->problems.warnings);
+	core_registry_notify(r);
+	return 0;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* subscribers.c - the registry as modules see it. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/csv.h"
+#include "core/registry.h"
+
+uint32_t lqos_subscriber_slots(struct lqos_ctx *ctx)
+{
+	return ctx->core->registry->max_subscribers + 1;
+}
+
+const struct lqos_subscriber *lqos_subscriber(struct lqos_ctx *ctx,
+					      uint32_t slot)
+{
+	struct core_circuit *c = core_circuit_at(ctx->core->registry, slot);
+
+	return c ? &c->s : NULL;
+}
+
+uint32_t lqos_nodes(struct lqos_ctx *ctx)
+{
+	return ctx->core->registry->network->n;
+}
+
+const struct lqos_node *lqos_node(struct lqos_ctx *ctx, uint32_t id)
+{
+	const struct core_network *network = ctx->core->registry->network;
+
+	return id < network->n ? network->nodes[id] : NULL;
+}
+
+int lqos_prefixes(struct lqos_ctx *ctx,
+		  int (*fn)(const struct lqos_prefix *p, void *arg), void *arg)
+{
+	return core_registry_walk(ctx->core->registry, fn, arg);
+}
+
+/* Does m follow its circuit, and would that change it? */
+static bool would_move(const struct core_mapping *m, uint32_t cpu,
+		       uint32_t handle)
+{
+	return !m->p.by_hand && (m->p.cpu != cpu || m->p.handle != handle);
+}
+
+/* What the circuit's mappings before end were, into the kernel again. */
+static void undo_place(struct core_registry *r, const struct core_circuit *c,
+		       const struct core_mapping *end, uint32_t cpu,
+		       uint32_t handle)
+{
+	const struct core_mapping *m;
+
+	for (m = LIST_FIRST(&c->mappings); m; m = LIST_NEXT(m, of_circuit)) {
+		if (m == end)
+			return;
+		if (would_move(m, cpu, handle))
+			core_mapping_hook(r, &m->p);
+	}
+}
+
+int lqos_place(struct lqos_ctx *ctx, uint32_t slot, uint32_t cpu,
+	       uint32_t handle)
+{
+	struct core_registry *r = ctx->core->registry;
+	struct core_circuit *c = core_circuit_at(r, slot);
+	struct core_mapping *m;
+
+	if (!c)
+		return -ENOENT;
+	for (m = LIST_FIRST(&c->mappings); m; m = LIST_NEXT(m, of_circuit)) {
+		struct lqos_prefix p = m->p;
+		int rc;
+
+		if (!would_move(m, cpu, handle))
+			continue;
+		p.cpu = cpu;
+		p.handle = handle;
+		rc = core_mapping_hook(r, &p);
+		if (rc) {
+			undo_place(r, c, m, cpu, handle);
+			return rc;
+		}
+	}
+
+	c->s.cpu = cpu;
+	c->s.handle = handle;
+	for (m = LIST_FIRST(&c->mappings); m; m = LIST_NEXT(m, of_circuit)) {
+		if (!would_move(m, cpu, handle))
+			continue;
+		m->p.cpu = cpu;
+		m->p.handle = handle;
+	}
+	return 0;
+}
+
+/* Map p to the circuit of that id, which is made if there is none. */
+static int map_by_hand(struct core_registry *r, const char *circuit_id,
+		       const struct lqos_prefix *p, char *why, size_t why_size)
+{
+	struct core_mapping *old = core_mapping_find(r, p);
+	uint32_t old_slot = old ? old->p.slot : 0;
+	struct core_circuit *c = core_circuit_find(r, circuit_id);
+	bool made = !c;
+	int rc;
+
+	if (made) {
+		rc = core_circuit_new(r, circuit_id, &c);
+		if (rc) {
+			snprintf(why, why_size,
+				 "no slot is left for a new circuit: %s (is "
+				 "max_subscribers in [lqosd], %u, enough?)",
+				 strerror(-rc), r->max_subscribers);
+			return rc;
+		}
+	}
+	rc = core_mapping_put(r, c, p);
+	if (rc) {
+		snprintf(why, why_size,
+			 "it cannot be mapped: %s (is max_prefixes in [lqosd], "
+			 "%u, enough?)",
+			 strerror(-rc), r->max_prefixes);
+		if (made)
+			core_circuit_undo(r, c);
+		return rc;
+	}
+	if (old_slot && old_slot != c->s.slot)
+		core_circuit_settle(r, core_circuit_at(r, old_slot));
+	return 0;
+}
+
+int lqos_mapping_add(struct lqos_ctx *ctx, const struct lqos_mapping *m,
+		     char *why, size_t why_size)
+{
+	struct core_registry *r = ctx->core->registry;
+	autofree char *wanted = strdup(m->circuit_id ?: "");
+	char text[CORE_PREFIX_TEXT];
+	const char *circuit_id;
+	struct lqos_prefix p;
+	bool repaired = false;
+	int rc;
+
+	if (!wanted)
+		return -ENOMEM;
+	rc = core_prefix_parse(m->ip, &p, why, why_size);
+	if (rc)
+		return rc;
+	p.cpu = m->cpu;
+	p.handle = m->handle;
+	p.by_hand = true;
+	p.device_id = m->device_id;
+
+	circuit_id = core_text_clean(wanted, &repaired);
+	if (!*circuit_id)
+		circuit_id = core_prefix_text(&p, text, sizeof(text));
+	rc = map_by_hand(r, circuit_id, &p, why, why_size);
+	if (!rc)
+		core_registry_notify(r);
+	return rc;
+}
+
+int lqos_mapping_del(struct lqos_ctx *ctx, const char *ip, char *why,
+		     size_t why_size)
+{
+	struct core_registry *r = ctx->core->registry;
+	struct core_mapping *m;
+	struct core_circuit *c;
+	char text[CORE_PREFIX_TEXT];
+	struct lqos_prefix p;
+	int rc;
+
+	rc = core_prefix_parse(ip, &p, why, why_size);
+	if (rc)
+		return rc;
+	m = core_mapping_find(r, &p);
+	if (!m) {
+		snprintf(why, why_size,
+			 "%s is not mapped: expected an address or prefix "
+			 "exactly as it was added",
+			 core_prefix_text(&p, text, sizeof(text)));
+		return -ENOENT;
+	}
+	c = m->circuit;
+	core_mapping_remove(r, m);
+	core_circuit_settle(r, c);
+	core_registry_notify(r);
+	return 0;
+}
+
+int lqos_mapping_clear(struct lqos_ctx *ctx)
+{
+	struct core_registry *r = ctx->core->registry;
+	int n = (int)r->prefixes;
+
+	for (uint32_t slot = 1; slot <= r->max_subscribers; slot++) {
+		struct core_circuit *c = core_circuit_at(r, slot);
+
+		if (!c)
+			continue;
+		core_circuit_clear(r, c);
+		core_circuit_settle(r, c);
+	}
+	core_registry_notify(r);
+	return n;
+}
