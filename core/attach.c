@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Entry programs onto interfaces: XDP by a pinned link, which outlives us and
+ * is updated in place by the next run; TC by a clsact filter of our own handle
+ * and priority.
+ */
+#include <limits.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_link.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+
+#include "core/cleanup.h"
+#include "core/datapath.h"
+
+#define WHO "attach"
+
+enum { TC_HANDLE = 1, TC_PRIORITY = 0x4c51, DUMP_SIZE = 32768 };
+
+static void link_path(char *out, size_t size, const struct attachment *a,
+		      const char *pin_dir)
+{
+	size_t i, n;
+
+	n = snprintf(out, size, "%s/links/xdp_%s", pin_dir, a->name);
+	/* bpffs refuses dots in names. */
+	for (i = strlen(pin_dir); i < n && i < size; i++)
+		if (out[i] == '.')
+			out[i] = '_';
+}
+
+/* What holds the interface, for people. */
+static void xdp_holder(uint32_t ifindex, char *out, size_t size)
+{
+	struct bpf_prog_info info = {};
+	uint32_t len = sizeof(info), id = 0;
+	autoclose int fd = -1;
+
+	snprintf(out, size, "another XDP program");
+	if (bpf_xdp_query_id(ifindex, 0, &id) || !id)
+		return;
+	fd = bpf_prog_get_fd_by_id(id);
+	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len))
+		snprintf(out, size, "another XDP program (%s, id %u)",
+			 info.name, id);
+}
+
+static bool is_native(uint32_t ifindex)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, opts);
+
+	return !bpf_xdp_query(ifindex, 0, &opts) &&
+	       opts.attach_mode == XDP_ATTACHED_DRV;
+}
+
+/* 1: an earlier run's link was found and now runs prog_fd; 0: there is none. */
+static int adopt_link(struct attachment *a, int prog_fd, const char *path)
+{
+	struct bpf_link_info info = {};
+	uint32_t len = sizeof(info);
+	autoclose int fd = bpf_obj_get(path);
+	int rc;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return -errno;
+	if (info.type != BPF_LINK_TYPE_XDP ||
+	    info.xdp.ifindex != a->iface.ifindex ||
+	    bpf_link_update(fd, prog_fd, NULL)) {
+		rc = unlink(path) ? -errno : 0;
+		core_log(WHO, LQOS_INFO,
+			 "%s: %s is not this interface's any "
+			 "more: discarded",
+			 a->name, path);
+		return rc;
+	}
+	a->xdp_link = steal_fd(&fd);
+	return 1;
+}
+
+static int create_link(struct attachment *a, int prog_fd, uint32_t flags)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = flags);
+	int fd = bpf_link_create(prog_fd, a->iface.ifindex, BPF_XDP, &opts);
+
+	if (fd < 0)
+		return -errno;
+	a->xdp_link = fd;
+	return 0;
+}
+
+static int new_link(struct attachment *a, int prog_fd, const char *mode)
+{
+	bool native = strcmp(mode, "generic"), generic = strcmp(mode, "native");
+	char holder[96];
+	int rc = -EOPNOTSUPP;
+
+	if (native)
+		rc = create_link(a, prog_fd, XDP_FLAGS_DRV_MODE);
+	if (rc == -EBUSY || rc == -EEXIST) {
+		xdp_holder(a->iface.ifindex, holder, sizeof(holder));
+		return core_fail(WHO, rc,
+				 "%s: %s is attached already: detach it "
+				 "first (`ip link set dev %s xdp off`, or stop "
+				 "its owner)",
+				 a->name, holder, a->name);
+	}
+	if (rc && native && !generic)
+		return core_fail(WHO, rc,
+				 "%s: its driver takes no XDP program "
+				 "(an MTU over 3,498, too few queues?): try "
+				 "xdp_mode = auto",
+				 a->name);
+	if (rc) {
+		if (native)
+			core_log(WHO, LQOS_WARN,
+				 "%s: no XDP in the driver (%s): falling back "
+				 "to "
+				 "generic XDP, which is slower",
+				 a->name, strerror(-rc));
+		rc = create_link(a, prog_fd, XDP_FLAGS_SKB_MODE);
+	}
+	if (rc == -EBUSY || rc == -EEXIST) {
+		xdp_holder(a->iface.ifindex, holder, sizeof(holder));
+		return core_fail(WHO, rc,
+				 "%s: %s is attached already: detach it "
+				 "first (`ip link set dev %s xdp off`, or stop "
+				 "its owner)",
+				 a->name, holder, a->name);
+	}
+	if (rc)
+		return core_fail(WHO, rc, "%s: cannot attach XDP", a->name);
+	return 0;
+}
+
+int attach_xdp(struct attachment *a, int prog_fd, const char *mode,
+	       const char *pin_dir)
+{
+	char path[PATH_MAX];
+	int rc;
+
+	link_path(path, sizeof(path), a, pin_dir);
+	rc = adopt_link(a, prog_fd, path);
+	if (rc < 0)
+		return core_fail(WHO, rc, "%s: cannot adopt %s: remove it",
+				 a->name, path);
+	if (rc) {
+		a->iface.native = is_native(a->iface.ifindex);
+		core_log(WHO, LQOS_INFO,
+			 "%s: took over the XDP link of an "
+			 "earlier run (%s)",
+			 a->name, a->iface.native ? "native" : "generic");
+		return 0;
+	}
+	rc = new_link(a, prog_fd, mode);
+	if (rc)
+		return rc;
+	if (bpf_obj_pin(a->xdp_link, path)) {
+		rc = -errno;
+		close(steal_fd(&a->xdp_link));
+		return core_fail(WHO, rc, "%s: cannot pin its link as %s",
+				 a->name, path);
+	}
+	a->iface.native = is_native(a->iface.ifindex);
+	core_log(WHO, LQOS_INFO, "%s: XDP attached, %s", a->name,
+		 a->iface.native ? "native" : "generic");
+	return 0;
+}
+
+int attach_tc(struct attachment *a, int prog_fd, struct restore *restore)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)a->iface.ifindex,
+		    .attach_point = BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE,
+		    .priority = TC_PRIORITY, .prog_fd = prog_fd,
+		    .flags = BPF_TC_F_REPLACE);
+	int rc = bpf_tc_hook_create(&hook);
+
+	if (!rc)
+		rc = restore_note(restore, a->name, "clsact", "none");
+	else if (rc == -EEXIST)
+		rc = 0;
+	if (rc)
+		return core_fail(WHO, rc, "%s: cannot add a clsact qdisc",
+				 a->name);
+	rc = bpf_tc_attach(&hook, &opts);
+	if (rc)
+		return core_fail(WHO, rc, "%s: cannot attach to TC egress",
+				 a->name);
+	a->tc = true;
+	return 0;
+}
+
+static int count_filter(const struct nlmsghdr *nlh, void *arg)
+{
+	int *n = arg;
+
+	if (nlh->nlmsg_type == RTM_NEWTFILTER)
+		(*n)++;
+	return MNL_CB_OK;
+}
+
+/* How many filters hang on one side of the interface's clsact; or -errno. */
+static int count_filters(uint32_t ifindex, uint32_t parent)
+{
+	char buf[DUMP_SIZE];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct mnl_socket *nl = mnl_socket_open(NETLINK_ROUTE);
+	unsigned int seq = time(NULL);
+	struct tcmsg *tc;
+	ssize_t len;
+	int n = 0;
+
+	if (!nl)
+		return -errno;
+	nlh->nlmsg_type = RTM_GETTFILTER;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	nlh->nlmsg_seq = seq;
+	tc = mnl_nlmsg_put_extra_header(nlh, sizeof(*tc));
+	tc->tcm_family = AF_UNSPEC;
+	tc->tcm_ifindex = ifindex;
+	tc->tcm_parent = parent;
+	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
+		n = -errno;
+	while (n >= 0 && (len = mnl_socket_recvfrom(nl, buf, sizeof(buf))) > 0)
+		if (mnl_cb_run(buf, len, seq, mnl_socket_get_portid(nl),
+			       count_filter, &n) <= MNL_CB_STOP)
+			break;
+	mnl_socket_close(nl);
+	return n;
+}
+
+static void detach_tc(struct attachment *a, const struct restore *restore)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)a->iface.ifindex,
+		    .attach_point = BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE,
+		    .priority = TC_PRIORITY);
+	int rc = bpf_tc_detach(&hook, &opts);
+
+	if (rc)
+		core_fail(WHO, rc, "%s: cannot detach from TC egress", a->name);
+	if (!restore_get(restore, a->name, "clsact"))
+		return;
+	/* Made by us, but others may have moved in. */
+	if (count_filters(a->iface.ifindex,
+			  TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)) ||
+	    count_filters(a->iface.ifindex,
+			  TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS))) {
+		core_log(WHO, LQOS_INFO,
+			 "%s: its clsact qdisc stays: others' "
+			 "filters are on it",
+			 a->name);
+		return;
+	}
+	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
+	rc = bpf_tc_hook_destroy(&hook);
+	if (rc)
+		core_fail(WHO, rc, "%s: cannot remove its clsact qdisc",
+			  a->name);
+}
+
+void attach_undo(struct attachment *a, const char *pin_dir,
+		 const struct restore *restore)
+{
+	char path[PATH_MAX];
+
+	if (a->xdp_link >= 0) {
+		link_path(path, sizeof(path), a, pin_dir);
+		if (unlink(path) && errno != ENOENT)
+			core_fail(WHO, -errno, "cannot remove %s", path);
+		if (bpf_link_detach(a->xdp_link) && errno != ENOLINK)
+			core_fail(WHO, -errno, "%s: cannot detach XDP",
+				  a->name);
+		close(steal_fd(&a->xdp_link));
+	}
+	if (a->tc)
+		detach_tc(a, restore);
+	a->tc = false;
+}

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The core's own BPF programs and maps: from interfaces to chains. */
+#include <string.h>
+#include <sys/random.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "core/cleanup.h"
+#include "core/datapath.h"
+#include "core/lqos/packet.h"
+
+#include "bpf/datapath.skel.h"
+
+#define WHO "datapath"
+
+enum { CPUMAP_QUEUE = 2048, INTERFACE_WAIT_MS = 10000 };
+
+/* ---- CPUs --------------------------------------------------------------- */
+
+/* CPU numbers of a list such as "0-3,8"; *out is the caller's. */
+static int read_cpu_list(const char *path, uint32_t possible, uint32_t **out,
+			 uint32_t *n)
+{
+	autofclose FILE *f = fopen(path, "re");
+	autofree uint32_t *cpus = calloc(possible, sizeof(*cpus));
+	uint32_t count = 0;
+	unsigned int from, to;
+	int c;
+
+	if (!f)
+		return -errno;
+	if (!cpus)
+		return -ENOMEM;
+	while (fscanf(f, "%u", &from) == 1) {
+		to = from;
+		c = fgetc(f);
+		if (c == '-' && fscanf(f, "%u", &to) == 1)
+			c = fgetc(f);
+		for (; from <= to && count < possible; from++)
+			cpus[count++] = from;
+		if (c != ',')
+			break;
+	}
+	if (!count)
+		return -ENODATA;
+	*out = steal_ptr(cpus);
+	*n = count;
+	return 0;
+}
+
+uint32_t lqos_cpus(struct lqos_ctx *ctx, const uint32_t **cpus)
+{
+	*cpus = ctx->core->datapath->cpus;
+	return ctx->core->datapath->n_cpus;
+}
+
+uint32_t lqos_possible_cpus(struct lqos_ctx *ctx)
+{
+	return ctx->core->datapath->possible_cpus;
+}
+
+uint32_t lqos_interfaces(struct lqos_ctx *ctx)
+{
+	return ctx->core->datapath->n_at;
+}
+
+const struct lqos_interface *lqos_interface(struct lqos_ctx *ctx, uint32_t i)
+{
+	return &ctx->core->datapath->at[i].iface;
+}
+
+/* ---- Subscribers into the kernel ---------------------------------------- */
+
+static void new_epoch(struct core_datapath *dp)
+{
+	/* 0 is what an unused cache entry has. */
+	if (!++dp->skel->bss->dp_epoch)
+		++dp->skel->bss->dp_epoch;
+}
+
+static int prefix_key(struct core_datapath *dp, const struct lqos_prefix *p,
+		      struct dp_key4 *key4, struct dp_key6 *key6,
+		      const void **key)
+{
+	if (p->family == AF_INET) {
+		key4->prefixlen = p->len;
+		memcpy(key4->addr, p->addr, sizeof(key4->addr));
+		*key = key4;
+		return bpf_map__fd(dp->skel->maps.dp_owners4);
+	}
+	key6->prefixlen = p->len;
+	memcpy(key6->addr, p->addr, sizeof(key6->addr));
+	*key = key6;
+	return bpf_map__fd(dp->skel->maps.dp_owners6);
+}
+
+static int set_owner(const struct lqos_prefix *p, void *arg)
+{
+	struct core_datapath *dp = arg;
+	struct dp_owner owner = {p->slot, p->handle, p->cpu};
+	struct dp_key4 key4;
+	struct dp_key6 key6;
+	const void *key;
+	int fd = prefix_key(dp, p, &key4, &key6, &key);
+
+	if (bpf_map_update_elem(fd, key, &owner, BPF_ANY))
+		return -errno;
+	new_epoch(dp);
+	return 0;
+}
+
+static void unset_owner(const struct lqos_prefix *p, void *arg)
+{
+	struct core_datapath *dp = arg;
+	char text[CORE_PREFIX_TEXT];
+	struct dp_key4 key4;
+	struct dp_key6 key6;
+	const void *key;
+	int fd = prefix_key(dp, p, &key4, &key6, &key);
+
+	if (bpf_map_delete_elem(fd, key))
+		core_fail(WHO, -errno, "cannot unmap %s",
+			  core_prefix_text(p, text, sizeof(text)));
+	new_epoch(dp);
+}
+
+uint32_t core_datapath_tick(struct core_datapath *dp, const uint64_t **seen)
+{
+	uint32_t closed = dp->skel->bss->dp_tick;
+
+	*seen = dp->seen;
+	/* 0 is what a slot without traffic has. */
+	dp->skel->bss->dp_tick = closed + 1 ?: 1;
+	return closed;
+}
+
+/* ---- Start and stop ------------------------------------------------------ */
+
+static uint32_t round_up_pow2(uint32_t n)
+{
+	uint32_t p = 1;
+
+	while (p < n)
+		p *= 2;
+	return p;
+}
+
+static int find_interfaces(struct core_datapath *dp)
+{
+	const struct core_settings *set = &dp->core->settings;
+	const struct {
+		const char *name;
+		enum lqos_side side;
+	} want[DATAPATH_INTERFACES] = {
+		{set->to_internet, LQOS_TO_INTERNET},
+		{set->to_subscribers, LQOS_TO_SUBSCRIBERS},
+	};
+	size_t i;
+	int rc;
+
+	for (i = 0; i < ARRAY_SIZE(want); i++) {
+		struct attachment *a = &dp->at[dp->n_at];
+
+		if (!want[i].name || !want[i].name[0])
+			continue;
+		if (strlen(want[i].name) >= sizeof(a->name))
+			return core_fail(WHO, -ENAMETOOLONG,
+					 "%s: an interface's name has at most "
+					 "%d characters",
+					 want[i].name, IF_NAMESIZE - 1);
+		rc = interface_find(&a->iface, want[i].name, want[i].side,
+				    INTERFACE_WAIT_MS);
+		if (rc)
+			return rc;
+		strcpy(a->name, want[i].name);
+		a->iface.name = a->name;
+		a->xdp_link = -1;
+		dp->n_at++;
+	}
+	if (!dp->n_at)
+		return core_fail(WHO, -EINVAL,
+				 "no interface: set to_internet "
+				 "and to_subscribers in [lqosd], or give -i");
+	if (dp->n_at == 2 && dp->at[0].iface.ifindex == dp->at[1].iface.ifindex)
+		return core_fail(WHO, -EINVAL,
+				 "to_internet and to_subscribers "
+				 "are both %s: give two interfaces, or one of "
+				 "the two",
+				 dp->at[0].name);
+	dp->one_interface = dp->n_at == 1;
+	return 0;
+}
+
+static int make_cpumap(struct core_datapath *dp)
+{
+	struct bpf_cpumap_val value = {.qsize = CPUMAP_QUEUE};
+	uint32_t i;
+
+	dp->cpumap_fd = bpf_map_create(BPF_MAP_TYPE_CPUMAP, "lqos_cpumap",
+				       sizeof(uint32_t), sizeof(value),
+				       dp->possible_cpus, NULL);
+	if (dp->cpumap_fd < 0)
+		return core_fail(WHO, -errno,
+				 "cannot make a cpumap for %u CPUs",
+				 dp->possible_cpus);
+	value.bpf_prog.fd = bpf_program__fd(dp->skel->progs.lq_observe);
+	for (i = 0; i < dp->n_cpus; i++)
+		if (bpf_map_update_elem(dp->cpumap_fd, &dp->cpus[i], &value, 0))
+			return core_fail(WHO, -errno,
+					 "CPU %u does not go into "
+					 "the cpumap (a kernel before 5.9?)",
+					 dp->cpus[i]);
+	return pins_add_map(dp->core->settings.pin_dir, WHO, "lqos_cpumap",
+			    dp->cpumap_fd);
+}
+
+static int size_maps(struct core_datapath *dp)
+{
+	const struct core_settings *set = &dp->core->settings;
+	uint32_t cache = round_up_pow2(set->lookup_cache);
+	struct datapath_bpf *skel = dp->skel;
+	uint64_t cached = (uint64_t)cache * dp->possible_cpus;
+	uint64_t seed;
+	int rc;
+
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		return -errno;
+	if (cached > UINT32_MAX)
+		return core_fail(WHO, -E2BIG,
+				 "lookup_cache = %u entries for each "
+				 "of %u CPUs: too many",
+				 cache, dp->possible_cpus);
+	rc = bpf_map__set_max_entries(skel->maps.dp_counters,
+				      dp->possible_cpus) ?:
+	     bpf_map__set_max_entries(skel->maps.dp_seen,
+				      set->max_subscribers + 1) ?:
+	     bpf_map__set_max_entries(skel->maps.dp_owners4,
+				      set->max_prefixes) ?:
+	     bpf_map__set_max_entries(skel->maps.dp_owners6,
+				      set->max_prefixes) ?:
+	     bpf_map__set_max_entries(skel->maps.dp_cache, cached);
+	skel->rodata->dp_cache_mask = cache - 1;
+	skel->rodata->dp_seed = seed;
+	skel->rodata->dp_use_metadata = !strcmp(set->metadata, "auto");
+	skel->rodata->dp_one_interface = dp->one_interface;
+	if (dp->at[0].iface.side == LQOS_TO_INTERNET)
+		skel->rodata->dp_inet_ifindex = dp->at[0].iface.ifindex;
+	skel->bss->dp_epoch = 1;
+	skel->bss->dp_tick = 1;
+	return rc;
+}
+
+static int load_entries(struct core_datapath *dp)
+{
+	struct datapath_bpf *skel = datapath_bpf__open();
+	int rc;
+
+	if (!skel)
+		return core_fail(WHO, -errno, "cannot open its BPF object");
+	dp->skel = skel;
+	dp->obj = skel->obj;
+	rc = size_maps(dp);
+	if (rc)
+		return rc;
+	datapath_set_type(dp, skel->progs.lq_from_inet, STAGE_INGRESS);
+	datapath_set_type(dp, skel->progs.lq_from_subs, STAGE_INGRESS);
+	datapath_set_type(dp, skel->progs.lq_observe, STAGE_OBSERVE);
+	bpf_program__set_autoload(skel->progs.lq_observe_tc, dp->one_interface);
+	rc = datapath_bpf__load(skel);
+	if (rc == -EPERM)
+		return core_fail(WHO, rc,
+				 "the kernel lets us load no BPF: run as "
+				 "root, or with CAP_BPF, CAP_NET_ADMIN and "
+				 "CAP_PERFMON");
+	if (rc)
+		return core_fail(WHO, rc,
+				 "the kernel refused its BPF programs "
+				 "(log_level = info,libbpf:debug shows why)");
+	dp->scratch_fd = bpf_map__fd(skel->maps.lqos_scratch);
+	dp->chains[STAGE_INGRESS].map_fd = bpf_map__fd(skel->maps.lqos_ingress);
+	dp->chains[STAGE_OBSERVE].map_fd = bpf_map__fd(skel->maps.lqos_observe);
+	dp->chains[STAGE_OBSERVE_TC].map_fd =
+		bpf_map__fd(skel->maps.lqos_observe_tc);
+	dp->chains[STAGE_EGRESS].map_fd = bpf_map__fd(skel->maps.lqos_egress);
+	return datapath_pin_maps(dp, WHO, skel->obj);
+}
+
+/* The observe stage hangs behind another where nobody sends it packets. */
+static int set_tails(struct core_datapath *dp)
+{
+	struct chain *ingress = &dp->chains[STAGE_INGRESS];
+	struct chain *egress = &dp->chains[STAGE_EGRESS];
+	uint32_t head = 0;
+
+	if (!dp->steered)
+		ingress->tail_fd = bpf_program__fd(dp->skel->progs.lq_observe);
+	if (dp->one_interface)
+		egress->tail_fd =
+			bpf_program__fd(dp->skel->progs.lq_observe_tc);
+	if (ingress->tail_fd >= 0 &&
+	    bpf_map_update_elem(ingress->map_fd, &head, &ingress->tail_fd, 0))
+		return core_fail(WHO, -errno, "cannot set the ingress chain");
+	if (egress->tail_fd >= 0 &&
+	    bpf_map_update_elem(egress->map_fd, &head, &egress->tail_fd, 0))
+		return core_fail(WHO, -errno, "cannot set the egress chain");
+	return 0;
+}
+
+static int build(struct core_datapath *dp)
+{
+	const struct core_settings *set = &dp->core->settings;
+	void *view;
+	int rc, n;
+
+	n = libbpf_num_possible_cpus();
+	if (n < 0)
+		return core_fail(WHO, n, "cannot count the possible CPUs");
+	dp->possible_cpus = n;
+	rc = read_cpu_list("/sys/devices/system/cpu/online", n, &dp->cpus,
+			   &dp->n_cpus);
+	if (rc)
+		return core_fail(WHO, rc,
+				 "cannot read the list of online CPUs");
+	rc = restore_open(&dp->restore, set->run_dir);
+	if (!rc)
+		rc = find_interfaces(dp);
+	if (!rc)
+		rc = pins_open(set->pin_dir);
+	if (!rc)
+		rc = load_entries(dp);
+	if (!rc && dp->steered)
+		rc = make_cpumap(dp);
+	if (!rc)
+		rc = set_tails(dp);
+	if (!rc)
+		rc = lqos_map_view(dp->core->ctx,
+				   bpf_map__fd(dp->skel->maps.dp_counters),
+				   &view);
+	if (rc)
+		return rc;
+	dp->counters = view;
+	rc = lqos_map_view(dp->core->ctx, bpf_map__fd(dp->skel->maps.dp_seen),
+			   &view);
+	if (rc)
+		return rc;
+	dp->seen = view;
+	return 0;
+}
+
+int core_datapath_new(struct core_datapath **out, struct core *core,
+		      bool steered)
+{
+	struct core_datapath *dp = calloc(1, sizeof(*dp));
+	int i, rc;
+
+	if (!dp)
+		return -ENOMEM;
+	dp->core = core;
+	dp->steered = steered;
+	dp->cpumap_fd = -1;
+	for (i = 0; i < STAGES; i++)
+		dp->chains[i].tail_fd = -1;
+	rc = build(dp);
+	if (rc) {
+		core_datapath_free(&dp);
+		return rc;
+	}
+	*out = dp;
+	return 0;
+}
+
+void core_datapath_free(struct core_datapath **out)
+{
+	struct core_datapath *dp = *out;
+	const char *pin_dir;
+	uint32_t i;
+
+	if (!dp)
+		return;
+	pin_dir = dp->core->settings.pin_dir;
+	if (dp->core->registry)
+		core_registry_hook(dp->core->registry, NULL);
+	for (i = 0; i < dp->n_at; i++) {
+		attach_undo(&dp->at[i], pin_dir, dp->restore);
+		if (dp->attached)
+			interface_restore_xps(&dp->at[i].iface, dp->restore);
+	}
+	if (dp->attached) {
+		restore_done(dp->restore);
+		pins_remove(pin_dir);
+	} else if (dp->skel) {
+		pins_rollback(pin_dir);
+	}
+	if (dp->cpumap_fd >= 0)
+		close(dp->cpumap_fd);
+	datapath_bpf__destroy(dp->skel);
+	restore_free(&dp->restore);
+	free(dp->cpus);
+	free(dp);
+	*out = NULL;
+}
+
+int core_datapath_attach(struct core_datapath *dp)
+{
+	const struct core_registry_hooks hooks = {set_owner, unset_owner, dp};
+	const struct core_settings *set = &dp->core->settings;
+	struct datapath_bpf *skel = dp->skel;
+	uint32_t i;
+	int rc;
+
+	dp->attached = true;
+	core_registry_hook(dp->core->registry, &hooks);
+	rc = core_registry_replay(dp->core->registry);
+	if (rc)
+		return core_fail(WHO, rc,
+				 "cannot put the subscribers into the "
+				 "kernel");
+	for (i = 0; i < dp->n_at; i++) {
+		struct attachment *a = &dp->at[i];
+		bool inet = a->iface.side == LQOS_TO_INTERNET;
+
+		/* The way out first: nothing arrives there unclassified. */
+		rc = attach_tc(a,
+			       bpf_program__fd(inet ? skel->progs.lq_to_inet
+						    : skel->progs.lq_to_subs),
+			       dp->restore);
+		if (!rc && dp->steered)
+			rc = interface_clear_xps(&a->iface, dp->restore);
+		if (rc)
+			return rc;
+	}
+	for (i = 0; i < dp->n_at; i++) {
+		struct attachment *a = &dp->at[i];
+		bool inet = a->iface.side == LQOS_TO_INTERNET;
+
+		rc = attach_xdp(
+			a,
+			bpf_program__fd(inet ? skel->progs.lq_from_inet
+					     : skel->progs.lq_from_subs),
+			set->xdp_mode, set->pin_dir);
+		if (rc)
+			return rc;
+	}
+	pins_commit(set->pin_dir);
+	return 0;
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of the datapath share: datapath.c, chain.c, attach.c, pins.c.
+ */
+#ifndef CORE_DATAPATH_H
+#define CORE_DATAPATH_H
+
+#include <limits.h>
+#include <net/if.h>
+
+#include "core/core.h"
+#include "bpf/datapath.h"
+
+struct bpf_program;
+struct datapath_bpf;
+
+/* ---- pins.c: /sys/fs/bpf/lqos ------------------------------------------- */
+
+/* Mounts a BPF file system at the root of dir if none is there, and makes dir
+ * with its maps/ and links/.  An earlier run's maps/ is moved aside. */
+int pins_open(const char *dir);
+/* Pin a map as maps/MODULE/NAME. */
+int pins_add_map(const char *dir, const char *module, const char *name, int fd);
+/* The new datapath is in force: what an earlier run left can go. */
+void pins_commit(const char *dir);
+/* It is not going to be: put the earlier run's maps back. */
+void pins_rollback(const char *dir);
+/* Removes dir and all in it; what else is in there stays, and is logged. */
+void pins_remove(const char *dir);
+
+/* ---- restore.c: what was changed, to be put back even after a crash ------ */
+
+struct restore;
+
+/* Reads RUN_DIR/restore if an earlier run of this boot left one. */
+int restore_open(struct restore **out, const char *run_dir);
+void restore_free(struct restore **restore);
+/* The text noted under (interface, key), or NULL. */
+const char *restore_get(const struct restore *restore, const char *interface,
+			const char *key);
+/* Note what was there before it is changed.  The first note of a key stays: it
+ * is the value before any run of ours. */
+int restore_note(struct restore *restore, const char *interface,
+		 const char *key, const char *value);
+/* All is put back. */
+void restore_done(struct restore *restore);
+
+/* ---- interfaces.c -------------------------------------------------------- */
+
+/* ifindex and queue counts of name; waits up to wait_ms for it to appear. */
+int interface_find(struct lqos_interface *out, const char *name,
+		   enum lqos_side side, uint32_t wait_ms);
+/* Writes 0 to every tx queue's xps_cpus, noting the old masks.  An interface
+ * without XPS (a single queue) is no error. */
+int interface_clear_xps(const struct lqos_interface *iface,
+			struct restore *restore);
+void interface_restore_xps(const struct lqos_interface *iface,
+			   const struct restore *restore);
+
+/* ---- attach.c ------------------------------------------------------------ */
+
+struct attachment {
+	struct lqos_interface iface;
+	char name[IF_NAMESIZE]; /* iface.name points here */
+	int xdp_link;		/* -1: none */
+	bool tc;
+};
+
+/* mode: auto|native|generic.  Adopts a link pinned by an earlier run by putting
+ * prog_fd into it; says in a->iface.native which mode it is. */
+int attach_xdp(struct attachment *a, int prog_fd, const char *mode,
+	       const char *pin_dir);
+int attach_tc(struct attachment *a, int prog_fd, struct restore *restore);
+/* Takes off what attach_xdp() and attach_tc() put on. */
+void attach_undo(struct attachment *a, const char *pin_dir,
+		 const struct restore *restore);
+
+/* ---- chain.c: the linked list of programs of each stage ------------------ */
+
+enum stage {
+	STAGE_INGRESS,
+	STAGE_OBSERVE,
+	STAGE_OBSERVE_TC,
+	STAGE_EGRESS,
+	STAGES,
+};
+
+extern const char *const stage_names[STAGES];
+
+struct chain_link {
+	const char *module; /* the context's name */
+	const char *program;
+	uint32_t index; /* the module's slot */
+	int prog_fd;	/* borrowed from its object */
+	bool last;
+};
+
+struct chain {
+	int map_fd;
+	int tail_fd; /* what follows the last; -1: nothing, the packet passes */
+	size_t n;
+	struct chain_link links[32];
+};
+
+/* A live chain stays whole at every moment: one slot is written at a time. */
+int chain_insert(struct chain *chain, const struct chain_link *link);
+void chain_remove(struct chain *chain, uint32_t index);
+
+/* ---- datapath.c ---------------------------------------------------------- */
+
+enum { DATAPATH_INTERFACES = 2 };
+
+struct core_datapath {
+	struct core *core;
+	struct datapath_bpf *skel;
+	struct bpf_object *obj; /* of skel */
+	struct restore *restore;
+	bool steered;
+	bool one_interface;
+	bool attached;
+	struct attachment at[DATAPATH_INTERFACES];
+	uint32_t n_at;
+	struct chain chains[STAGES];
+	int cpumap_fd;
+	int scratch_fd;
+	uint32_t possible_cpus;
+	uint32_t *cpus;
+	uint32_t n_cpus;
+	const struct dp_counters *counters; /* by CPU */
+	const uint64_t *seen;		    /* by slot */
+	struct datapath_object *objects; /* loaded by modules, newest first */
+};
+
+/* An object that lqos_bpf_attach() took in. */
+struct datapath_object {
+	struct core_datapath *dp;
+	struct lqos_ctx *ctx;
+	struct bpf_object *obj;
+	struct datapath_object *next;
+};
+
+#define DATAPATH_WHO "datapath" /* the core's own among modules' names */
+
+/* The core's map of that name, for modules' objects; -1: not one of ours. */
+int datapath_core_map(const struct core_datapath *dp, const char *name);
+/* Set a const volatile variable of an object that is not loaded yet.  -ENOENT:
+ * it has none of that name. */
+int datapath_set_rodata(struct bpf_object *obj, const char *name,
+			uint64_t value);
+
+/* Type and attach type of a program of that stage. */
+void datapath_set_type(const struct core_datapath *dp, struct bpf_program *prog,
+		       enum stage stage);
+/* Pins obj's own maps under maps/MODULE. */
+int datapath_pin_maps(const struct core_datapath *dp, const char *module,
+		      struct bpf_object *obj);
+/* Registers the datapath's counters as global columns. */
+int datapath_add_columns(struct core_datapath *dp);
+
+#endif /* CORE_DATAPATH_H */

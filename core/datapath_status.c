@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the bus and the metrics tell of the datapath. */
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <jansson.h>
+
+#include "core/cleanup.h"
+#include "core/datapath.h"
+
+static const char *const counter_names[DP_COUNTERS] = {
+	[DP_RECEIVED] = "received",   [DP_NOT_IP] = "not_ip",
+	[DP_TRUNCATED] = "truncated", [DP_BAD_HEADER] = "bad_header",
+	[DP_TAGS] = "too_many_tags",  [DP_EXTENSIONS] = "too_many_extensions",
+	[DP_FRAGMENT] = "fragment",   [DP_L4_TRUNCATED] = "l4_truncated",
+	[DP_L4_OTHER] = "l4_other",   [DP_UNKNOWN_HOST] = "unknown_host",
+	[DP_TRIE] = "trie_lookups",   [DP_NO_METADATA] = "no_metadata",
+	[DP_OBSERVED] = "observed",   [DP_PARSED_AGAIN] = "parsed_again",
+	[DP_SENT] = "sent",	      [DP_SENT_PARSED] = "sent_parsed",
+};
+
+static json_t *interfaces_json(const struct core_datapath *dp)
+{
+	json_t *array = json_array();
+	uint32_t i;
+
+	for (i = 0; i < dp->n_at; i++) {
+		const struct lqos_interface *f = &dp->at[i].iface;
+
+		json_array_append_new(
+			array,
+			json_pack("{s:s,s:s,s:i,s:s,s:i,s:i}", "name", f->name,
+				  "side",
+				  f->side == LQOS_TO_INTERNET ? "internet"
+							      : "subscribers",
+				  "ifindex", (int)f->ifindex, "mode",
+				  dp->at[i].xdp_link < 0 ? "detached"
+				  : f->native		 ? "native"
+							 : "generic",
+				  "rx_queues", (int)f->rx_queues, "tx_queues",
+				  (int)f->tx_queues));
+	}
+	return array;
+}
+
+static json_t *chains_json(const struct core_datapath *dp)
+{
+	json_t *chains = json_object();
+	size_t j;
+	int i;
+
+	for (i = 0; i < STAGES; i++) {
+		json_t *links = json_array();
+
+		for (j = 0; j < dp->chains[i].n; j++)
+			json_array_append_new(
+				links,
+				json_pack("{s:s,s:s}", "module",
+					  dp->chains[i].links[j].module,
+					  "program",
+					  dp->chains[i].links[j].program));
+		json_object_set_new(chains, stage_names[i], links);
+	}
+	return chains;
+}
+
+static json_t *counters_json(const struct core_datapath *dp)
+{
+	json_t *counters = json_object(), *cpus = json_array();
+	uint32_t cpu;
+	int i;
+
+	for (i = 0; i < DP_COUNTERS; i++) {
+		uint64_t sum = 0;
+
+		for (cpu = 0; cpu < dp->possible_cpus; cpu++)
+			sum += dp->counters[cpu].count[i];
+		json_object_set_new(counters, counter_names[i],
+				    json_integer(sum));
+	}
+	for (i = 0; i < (int)dp->n_cpus; i++) {
+		const __u64 *count = dp->counters[dp->cpus[i]].count;
+
+		json_array_append_new(
+			cpus,
+			json_pack("{s:i,s:I,s:I,s:I}", "cpu", (int)dp->cpus[i],
+				  "received", (json_int_t)count[DP_RECEIVED],
+				  "observed", (json_int_t)count[DP_OBSERVED],
+				  "sent", (json_int_t)count[DP_SENT]));
+	}
+	return json_pack("{s:o,s:o}", "total", counters, "cpus", cpus);
+}
+
+json_t *core_datapath_status(struct core_datapath *dp)
+{
+	return json_pack("{s:o,s:o,s:s,s:b,s:o}", "interfaces",
+			 interfaces_json(dp), "chains", chains_json(dp),
+			 "metadata", dp->core->settings.metadata, "steered",
+			 (int)dp->steered, "counters", counters_json(dp));
+}
+
+static void add_map(json_t *out, const char *module, int fd)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return;
+	json_array_append_new(
+		out,
+		json_pack("{s:s,s:s,s:I,s:s,s:i,s:i,s:I,s:i}", "module", module,
+			  "name", info.name, "id", (json_int_t)info.id, "type",
+			  libbpf_bpf_map_type_str(info.type) ?: "?", "key_size",
+			  (int)info.key_size, "value_size",
+			  (int)info.value_size, "max_entries",
+			  (json_int_t)info.max_entries, "flags",
+			  (int)info.map_flags));
+}
+
+static void add_maps(const struct core_datapath *dp, json_t *out,
+		     const char *module, struct bpf_object *obj)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map (map, obj)
+		if (bpf_map__fd(map) >= 0 &&
+		    (!strcmp(module, DATAPATH_WHO) ||
+		     datapath_core_map(dp, bpf_map__name(map)) < 0))
+			add_map(out, module, bpf_map__fd(map));
+}
+
+json_t *core_datapath_maps(struct core_datapath *dp)
+{
+	const struct datapath_object *object;
+	json_t *out = json_array();
+
+	add_maps(dp, out, DATAPATH_WHO, dp->obj);
+	if (dp->cpumap_fd >= 0)
+		add_map(out, DATAPATH_WHO, dp->cpumap_fd);
+	for (object = dp->objects; object; object = object->next)
+		add_maps(dp, out, object->ctx->name, object->obj);
+	return out;
+}
+
+/* ---- Columns ------------------------------------------------------------- */
+
+struct counter_column {
+	struct lqos_column decl;
+	struct core_datapath *dp;
+	enum dp_counter which;
+};
+
+static uint64_t read_counter(uint32_t id, void *arg)
+{
+	const struct counter_column *c = arg;
+	uint64_t sum = 0;
+	uint32_t cpu;
+
+	(void)id;
+	for (cpu = 0; cpu < c->dp->possible_cpus; cpu++)
+		sum += c->dp->counters[cpu].count[c->which];
+	return sum;
+}
+
+int datapath_add_columns(struct core_datapath *dp)
+{
+	struct counter_column *columns = calloc(DP_COUNTERS, sizeof(*columns));
+	int i, rc;
+
+	if (!columns)
+		return -ENOMEM;
+	rc = lqos_defer(dp->core->ctx, free, columns);
+	for (i = 0; i < DP_COUNTERS && !rc; i++) {
+		columns[i] = (struct counter_column){
+			.decl = {.name = counter_names[i],
+				 .title = counter_names[i],
+				 .help = "a counter of the datapath",
+				 .kind = LQOS_COUNTER,
+				 .unit = LQOS_UNIT_PACKETS,
+				 .scope = LQOS_SCOPE_GLOBAL,
+				 .flags = LQOS_COLUMN_DETAIL,
+				 .read = read_counter},
+			.dp = dp,
+			.which = i,
+		};
+		rc = lqos_column_add(dp->core->ctx, &columns[i].decl,
+				     &columns[i]);
+	}
+	return rc;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Network interfaces by their sysfs attributes.  /sys shows the network
+ * namespace it was mounted in, which need not be ours (`nsenter --net=...`), so
+ * a private, detached mount of sysfs is opened instead.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <time.h>
+
+#include "core/cleanup.h"
+#include "core/datapath.h"
+
+#define WHO "interfaces"
+
+/* class/net/NAME/queues of our own network namespace. */
+static int open_queues(const char *name)
+{
+	autoclose int fs = fsopen("sysfs", FSOPEN_CLOEXEC);
+	autoclose int top = -1;
+	char path[64];
+	int fd;
+
+	if (fs >= 0 && !fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		top = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	if (top < 0)
+		top = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "class/net/%s/queues", name);
+	fd = openat(top, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int count_queues(struct lqos_interface *iface)
+{
+	struct dirent *entry;
+	int fd = open_queues(iface->name);
+	DIR *d;
+
+	if (fd < 0)
+		return fd;
+	d = fdopendir(fd);
+	if (!d) {
+		close(fd);
+		return -errno;
+	}
+	iface->rx_queues = iface->tx_queues = 0;
+	while ((entry = readdir(d))) {
+		if (!strncmp(entry->d_name, "rx-", 3))
+			iface->rx_queues++;
+		else if (!strncmp(entry->d_name, "tx-", 3))
+			iface->tx_queues++;
+	}
+	closedir(d);
+	return 0;
+}
+
+int interface_find(struct lqos_interface *out, const char *name,
+		   enum lqos_side side, uint32_t wait_ms)
+{
+	const struct timespec step = {.tv_nsec = 100 * 1000 * 1000};
+	struct lqos_interface found = {.name = name, .side = side};
+	bool said = false;
+	int rc;
+
+	/* At boot, links come up late. */
+	while (!(found.ifindex = if_nametoindex(name))) {
+		if (!wait_ms)
+			return core_fail(
+				WHO, -ENODEV,
+				"no interface %s in this network "
+				"namespace: see `ip link` for the names",
+				name);
+		if (!said)
+			core_log(WHO, LQOS_INFO, "waiting for interface %s",
+				 name);
+		said = true;
+		nanosleep(&step, NULL);
+		wait_ms -= wait_ms < 100 ? wait_ms : 100;
+	}
+	rc = count_queues(&found);
+	if (rc)
+		return core_fail(WHO, rc, "%s: cannot read its queues in sysfs",
+				 name);
+	*out = found;
+	return 0;
+}
+
+static int open_xps(int queues, uint32_t i, int flags)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "tx-%u/xps_cpus", i);
+	fd = openat(queues, path, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int read_xps(int queues, uint32_t i, char *mask, size_t size)
+{
+	autoclose int fd = open_xps(queues, i, O_RDONLY);
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	n = read(fd, mask, size - 1);
+	if (n < 0)
+		return -errno;
+	mask[n] = '\0';
+	mask[strcspn(mask, "\n")] = '\0';
+	return 0;
+}
+
+static int write_xps(int queues, uint32_t i, const char *mask)
+{
+	autoclose int fd = open_xps(queues, i, O_WRONLY);
+
+	if (fd < 0)
+		return fd;
+	return write(fd, mask, strlen(mask)) < 0 ? -errno : 0;
+}
+
+static bool is_clear(const char *mask)
+{
+	return strspn(mask, "0,") == strlen(mask);
+}
+
+int interface_clear_xps(const struct lqos_interface *iface,
+			struct restore *restore)
+{
+	autoclose int queues = open_queues(iface->name);
+	char mask[1024], key[32];
+	uint32_t i;
+	int rc;
+
+	if (queues < 0)
+		return core_fail(WHO, queues, "%s: no queues in sysfs",
+				 iface->name);
+	for (i = 0; i < iface->tx_queues; i++) {
+		/* A single queue has no XPS: the kernel says ENOENT. */
+		if (read_xps(queues, i, mask, sizeof(mask)) || is_clear(mask))
+			continue;
+		snprintf(key, sizeof(key), "xps_cpus.%u", i);
+		rc = restore_note(restore, iface->name, key, mask);
+		if (!rc)
+			rc = write_xps(queues, i, "0");
+		if (rc)
+			return core_fail(WHO, rc,
+					 "%s: cannot clear XPS of "
+					 "queue %u",
+					 iface->name, i);
+		core_log(WHO, LQOS_DEBUG, "%s: XPS of queue %u was %s",
+			 iface->name, i, mask);
+	}
+	return 0;
+}
+
+void interface_restore_xps(const struct lqos_interface *iface,
+			   const struct restore *restore)
+{
+	autoclose int queues = open_queues(iface->name);
+	const char *mask;
+	char key[32];
+	uint32_t i;
+	int rc;
+
+	for (i = 0; queues >= 0 && i < iface->tx_queues; i++) {
+		snprintf(key, sizeof(key), "xps_cpus.%u", i);
+		mask = restore_get(restore, iface->name, key);
+		rc = mask ? write_xps(queues, i, mask) : 0;
+		if (rc)
+			core_fail(WHO, rc,
+				  "%s: cannot put XPS of queue %u "
+				  "back to %s",
+				  iface->name, i, mask);
+	}
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a clean stop has to put back is noted in a file before it is changed:
+ * after a crash the next run finds there how things were before the first one.
+ */
+#include <limits.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "core/cleanup.h"
+#include "core/datapath.h"
+
+#define WHO "restore"
+
+struct restore {
+	char path[PATH_MAX];
+	json_t *notes; /* {"boot": id, "interfaces": {name: {key: value}}} */
+};
+
+static void boot_id(char *out, int size)
+{
+	autofclose FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	if (!f || !fgets(out, size, f))
+		out[0] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+}
+
+int restore_open(struct restore **out, const char *run_dir)
+{
+	autofree struct restore *r = calloc(1, sizeof(*r));
+	json_error_t error;
+	const char *noted;
+	char boot[64];
+
+	if (!r)
+		return -ENOMEM;
+	snprintf(r->path, sizeof(r->path), "%s/restore", run_dir);
+	boot_id(boot, sizeof(boot));
+	r->notes = json_load_file(r->path, 0, &error);
+	noted = json_string_value(json_object_get(r->notes, "boot"));
+	if (!noted || strcmp(noted, boot)) {
+		json_decref(r->notes);
+		r->notes = json_pack("{s:s,s:{}}", "boot", boot, "interfaces");
+		if (!r->notes)
+			return -ENOMEM;
+	}
+	*out = steal_ptr(r);
+	return 0;
+}
+
+void restore_free(struct restore **restore)
+{
+	if (!*restore)
+		return;
+	json_decref((*restore)->notes);
+	free(*restore);
+	*restore = NULL;
+}
+
+const char *restore_get(const struct restore *restore, const char *interface,
+			const char *key)
+{
+	json_t *all = json_object_get(restore->notes, "interfaces");
+
+	return json_string_value(
+		json_object_get(json_object_get(all, interface), key));
+}
+
+int restore_note(struct restore *restore, const char *interface,
+		 const char *key, const char *value)
+{
+	json_t *all = json_object_get(restore->notes, "interfaces");
+	json_t *notes = json_object_get(all, interface);
+	char tmp[PATH_MAX + 4];
+
+	if (!notes) {
+		notes = json_object();
+		if (json_object_set_new(all, interface, notes))
+			return -ENOMEM;
+	}
+	if (json_object_get(notes, key))
+		return 0;
+	if (json_object_set_new(notes, key, json_string(value)))
+		return -ENOMEM;
+	snprintf(tmp, sizeof(tmp), "%s.new", restore->path);
+	if (json_dump_file(restore->notes, tmp, JSON_INDENT(1)) ||
+	    rename(tmp, restore->path))
+		return core_fail(WHO, -errno, "cannot write %s", restore->path);
+	return 0;
+}
+
+void restore_done(struct restore *restore)
+{
+	if (unlink(restore->path) && errno != ENOENT)
+		core_fail(WHO, -errno, "cannot remove %s", restore->path);
+}
