@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* JSON as text for people. */
+#include <err.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/show.h"
+
+enum { INDENT = 2, GAP = 2 };
+
+static void *or_exit(void *memory)
+{
+	if (!memory)
+		err(1, NULL);
+	return memory;
+}
+
+/* Names come from files and from the network, and may hold escape sequences. */
+static char *harmless(char *text)
+{
+	unsigned char *c = (unsigned char *)text;
+
+	for (; *c; c++) {
+		if (*c < 0x20 || *c == 0x7f)
+			*c = '?';
+		else if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+			c[0] = c[1] = '?';
+	}
+	return text;
+}
+
+/* In letters, not in bytes. */
+static int width_of(const char *text)
+{
+	int n = 0;
+
+	for (; *text; text++)
+		n += (*text & 0xc0) != 0x80;
+	return n;
+}
+
+static void pad(FILE *f, int n)
+{
+	fprintf(f, "%*s", n > 0 ? n : 0, "");
+}
+
+char *show_cell(const json_t *value)
+{
+	char *text;
+
+	if (!value)
+		text = strdup("");
+	else if (json_is_null(value))
+		text = strdup("-");
+	else if (json_is_boolean(value))
+		text = strdup(json_is_true(value) ? "yes" : "no");
+	else if (json_is_string(value))
+		text = strdup(json_string_value(value));
+	else
+		text = json_dumps(value,
+				  JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
+	return harmless(or_exit(text));
+}
+
+/* ---- Tables -------------------------------------------------------------- */
+
+static bool is_table(const json_t *value)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(value, i, row)
+		if (!json_is_object(row) || !json_object_size(row))
+			return false;
+	return json_array_size(value) > 0;
+}
+
+struct column {
+	char *title;
+	int width;
+	bool numeric;
+	char **cells; /* one a row */
+};
+
+static void column_fill(struct column *column, const json_t *rows,
+			const char *key)
+{
+	const json_t *row;
+	size_t i;
+
+	column->title = harmless(or_exit(strdup(key)));
+	column->width = width_of(column->title);
+	column->numeric = true;
+	column->cells = or_exit(calloc(json_array_size(rows), sizeof(char *)));
+	json_array_foreach(rows, i, row) {
+		const json_t *value = json_object_get(row, key);
+		int width;
+
+		column->cells[i] = show_cell(value);
+		width = width_of(column->cells[i]);
+		if (width > column->width)
+			column->width = width;
+		if (value && !json_is_number(value) && !json_is_null(value))
+			column->numeric = false;
+	}
+}
+
+static void column_print(FILE *f, const struct column *column, const char *text,
+			 bool last)
+{
+	int blanks = column->width - width_of(text);
+
+	if (column->numeric)
+		pad(f, blanks);
+	fputs(text, f);
+	if (!column->numeric && !last)
+		pad(f, blanks);
+	if (!last)
+		pad(f, GAP);
+}
+
+static void show_table(FILE *f, const json_t *rows, unsigned int indent)
+{
+	json_t *keys = or_exit(json_object()); /* a set that keeps its order */
+	size_t n_rows = json_array_size(rows), n = 0;
+	struct column *columns;
+	const char *key;
+	json_t *row, *value;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+		json_object_update_missing(keys, row);
+	columns = or_exit(calloc(json_object_size(keys), sizeof(*columns)));
+	json_object_foreach(keys, key, value)
+		column_fill(&columns[n++], rows, key);
+
+	for (size_t r = 0; r <= n_rows; r++) {
+		pad(f, indent);
+		for (i = 0; i < n; i++)
+			column_print(f, &columns[i],
+				     r ? columns[i].cells[r - 1]
+				       : columns[i].title,
+				     i + 1 == n);
+		fputc('\n', f);
+	}
+
+	for (i = 0; i < n; i++) {
+		for (size_t r = 0; r < n_rows; r++)
+			free(columns[i].cells[r]);
+		free(columns[i].cells);
+		free(columns[i].title);
+	}
+	free(columns);
+	json_decref(keys);
+}
+
+/* ---- Objects and the rest ------------------------------------------------ */
+
+static void show_line(FILE *f, const json_t *value)
+{
+	autofree char *text = show_cell(value);
+
+	fprintf(f, "%s\n", text);
+}
+
+static bool is_block(const json_t *value)
+{
+	return json_object_size(value) || is_table(value);
+}
+
+static bool is_list(const json_t *value)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(value, i, item)
+		if (json_is_array(item) || json_is_object(item))
+			return false;
+	return json_is_array(value);
+}
+
+/* "a, b, c" */
+static void show_list(FILE *f, const json_t *list)
+{
+	const json_t *item;
+	size_t i;
+
+	if (!json_array_size(list))
+		fputc('-', f);
+	json_array_foreach(list, i, item) {
+		autofree char *text = show_cell(item);
+
+		fprintf(f, "%s%s", i ? ", " : "", text);
+	}
+	fputc('\n', f);
+}
+
+static void show_object(FILE *f, const json_t *object, unsigned int indent)
+{
+	const char *key;
+	json_t *value;
+	int width = 0;
+
+	json_object_foreach((json_t *)object, key, value)
+		if (!is_block(value) && width_of(key) > width)
+			width = width_of(key);
+	json_object_foreach((json_t *)object, key, value) {
+		autofree char *title = harmless(or_exit(strdup(key)));
+
+		pad(f, indent);
+		fprintf(f, "%s:", title);
+		if (is_block(value)) {
+			fputc('\n', f);
+			show_json(f, value, indent + INDENT);
+			continue;
+		}
+		pad(f, width - width_of(title) + 1);
+		if (is_list(value))
+			show_list(f, value);
+		else
+			show_line(f, value);
+	}
+}
+
+void show_json(FILE *f, const json_t *value, unsigned int indent)
+{
+	const json_t *item;
+	size_t i;
+
+	if (json_object_size(value)) {
+		show_object(f, value, indent);
+	} else if (is_table(value)) {
+		show_table(f, value, indent);
+	} else if (json_array_size(value)) {
+		json_array_foreach(value, i, item) {
+			pad(f, indent);
+			show_line(f, item);
+		}
+	} else {
+		pad(f, indent);
+		show_line(f, value);
+	}
+}
