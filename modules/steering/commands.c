@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* steering.* on the bus. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "modules/steering/steering.h"
+
+/* "1:1f", "0x1:0x1f"; both parts hexadecimal as tc has them. */
+static int parse_class(const char *text, uint32_t *handle)
+{
+	unsigned long major, minor;
+	char *end;
+
+	major = strtoul(text, &end, 16);
+	if (end == text || *end != ':')
+		return -EINVAL;
+	text = end + 1;
+	minor = strtoul(text, &end, 16);
+	if (end == text || *end || !major || major > 0xffff || !minor ||
+	    minor > 0xffff)
+		return -EINVAL;
+	*handle = major << 16 | minor;
+	return 0;
+}
+
+static const char *class_text(uint32_t handle, char *buf, size_t size)
+{
+	snprintf(buf, size, "%x:%x", handle >> 16, handle & 0xffff);
+	return buf;
+}
+
+static bool is_our_cpu(const struct steering *st, json_int_t cpu)
+{
+	uint32_t i;
+
+	for (i = 0; i < st->n_cpus; i++)
+		if (st->cpus[i] == cpu)
+			return true;
+	return false;
+}
+
+/* Where a mapping without a class goes: with its circuit, else where there is
+ * most room. */
+static int choose_place(struct steering *st, const char *circuit_id,
+			struct lqos_mapping *m)
+{
+	uint32_t slots = lqos_subscriber_slots(st->ctx), slot;
+	const struct lqos_subscriber *s;
+
+	for (slot = 1; slot < slots && circuit_id; slot++) {
+		s = lqos_subscriber(st->ctx, slot);
+		if (!s || !s->handle || strcmp(s->circuit_id, circuit_id))
+			continue;
+		m->cpu = s->cpu;
+		m->handle = s->handle;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+static int read_place(struct lqos_call *call, struct steering *st,
+		      struct lqos_mapping *m)
+{
+	const json_t *params = lqos_call_params(call);
+	const json_t *cpu = json_object_get(params, "cpu");
+	const json_t *class = json_object_get(params, "classid");
+
+	m->cpu = UINT32_MAX;
+	m->handle = 0;
+	if (!cpu && !class) {
+		choose_place(st, m->circuit_id, m);
+		return 0;
+	}
+	if (!json_is_string(class) ||
+	    parse_class(json_string_value(class), &m->handle))
+		return lqos_call_fail(
+			call, -EINVAL,
+			"classid: expected \"major:minor\" in hex, "
+			"each from 1 to ffff, such as \"1:1f\"");
+	if (!json_is_integer(cpu) || !is_our_cpu(st, json_integer_value(cpu)))
+		return lqos_call_fail(
+			call, -EINVAL,
+			"cpu: expected the number of an online CPU "
+			"(see `lqosctl call steering.plan`)");
+	m->cpu = json_integer_value(cpu);
+	return 0;
+}
+
+static int add(struct lqos_call *call, void *arg)
+{
+	const json_t *params = lqos_call_params(call);
+	struct lqos_mapping m = {
+		.ip = json_string_value(json_object_get(params, "ip")),
+		.circuit_id = json_string_value(
+			json_object_get(params, "circuit_id")),
+		.device_id =
+			json_string_value(json_object_get(params, "device_id")),
+	};
+	char why[256];
+	int rc;
+
+	if (!m.ip)
+		return lqos_call_fail(call, -EINVAL,
+				      "ip: expected an address or prefix");
+	rc = read_place(call, arg, &m);
+	if (rc)
+		return rc;
+	rc = lqos_mapping_add(((struct steering *)arg)->ctx, &m, why,
+			      sizeof(why));
+	return rc ? lqos_call_fail(call, rc, "%s", why) : 0;
+}
+
+static int del(struct lqos_call *call, void *arg)
+{
+	const json_t *ip = json_object_get(lqos_call_params(call), "ip");
+	struct steering *st = arg;
+	char why[256];
+	int rc;
+
+	if (!json_is_string(ip))
+		return lqos_call_fail(call, -EINVAL,
+				      "ip: expected an address or prefix");
+	rc = lqos_mapping_del(st->ctx, json_string_value(ip), why, sizeof(why));
+	return rc ? lqos_call_fail(call, rc, "%s", why) : 0;
+}
+
+static int clear(struct lqos_call *call, void *arg)
+{
+	struct steering *st = arg;
+	int n = lqos_mapping_clear(st->ctx);
+
+	if (n < 0)
+		return lqos_call_fail(call, n, "cannot clear");
+	lqos_call_result(call, json_pack("{s:i}", "cleared", n));
+	return 0;
+}
+
+struct listing {
+	struct steering *st;
+	json_t *out;
+};
+
+static int list_one(const struct lqos_prefix *p, void *arg)
+{
+	const struct listing *l = arg;
+	const struct lqos_subscriber *s = lqos_subscriber(l->st->ctx, p->slot);
+	char ip[INET6_ADDRSTRLEN], range[INET6_ADDRSTRLEN + 4], class[16];
+	json_t *row;
+
+	inet_ntop(p->family, p->addr, ip, sizeof(ip));
+	snprintf(range, sizeof(range), "%s/%u", ip, p->len);
+	row = json_pack("{s:s,s:s,s:s,s:i,s:b}", "ip", range, "circuit_id",
+			s ? s->circuit_id : "", "device_id", p->device_id ?: "",
+			"slot", (int)p->slot, "by_hand", (int)p->by_hand);
+	if (p->handle)
+		json_object_set_new(row, "class",
+				    json_string(class_text(p->handle, class,
+							   sizeof(class))));
+	if (p->cpu != UINT32_MAX)
+		json_object_set_new(row, "cpu", json_integer(p->cpu));
+	return json_array_append_new(l->out, row) ? -ENOMEM : 0;
+}
+
+static int list(struct lqos_call *call, void *arg)
+{
+	struct listing l = {.st = arg, .out = json_array()};
+	int rc = lqos_prefixes(l.st->ctx, list_one, &l);
+
+	if (rc) {
+		json_decref(l.out);
+		return lqos_call_fail(call, rc, "cannot list");
+	}
+	lqos_call_result(call, l.out);
+	return 0;
+}
+
+/* The class a node or circuit hangs under. */
+static const char *parent_class(const struct steering *st, uint32_t node,
+				uint32_t handle, char *buf, size_t size)
+{
+	uint32_t parent = plan_node_handle(st->plan, node);
+
+	/* Minor 1 is the queue's root class. */
+	return class_text(node && parent ? parent : (handle & 0xffff0000) | 1,
+			  buf, size);
+}
+
+static json_t *plan_queues(const struct steering *st)
+{
+	json_t *out = json_array();
+	uint32_t i;
+
+	for (i = 0; i < st->queues; i++)
+		json_array_append_new(
+			out, json_pack("{s:i,s:i,s:I}", "queue", (int)i + 1,
+				       "cpu", (int)st->cpus[i], "sold",
+				       (json_int_t)plan_load(st->plan, i)));
+	return out;
+}
+
+static json_t *plan_nodes(const struct steering *st)
+{
+	json_t *out = json_array();
+	char class[16], parent[16];
+	uint32_t i, handle;
+
+	for (i = 1; i < lqos_nodes(st->ctx); i++) {
+		const struct lqos_node *node = lqos_node(st->ctx, i);
+
+		handle = plan_node_handle(st->plan, i);
+		json_array_append_new(
+			out, json_pack("{s:s,s:s,s:s,s:I,s:I}", "name",
+				       node->name, "class",
+				       class_text(handle, class, sizeof(class)),
+				       "parent",
+				       parent_class(st, node->parent, handle,
+						    parent, sizeof(parent)),
+				       "down_max", (json_int_t)node->down_max,
+				       "up_max", (json_int_t)node->up_max));
+	}
+	return out;
+}
+
+static json_t *plan_circuits(const struct steering *st)
+{
+	uint32_t slots = lqos_subscriber_slots(st->ctx), slot;
+	json_t *out = json_array();
+	char class[16], parent[16];
+
+	for (slot = 1; slot < slots; slot++) {
+		const struct lqos_subscriber *s =
+			lqos_subscriber(st->ctx, slot);
+
+		if (!s || !s->handle)
+			continue;
+		json_array_append_new(
+			out,
+			json_pack("{s:s,s:s,s:s,s:i,s:I,s:I,s:I,s:I}",
+				  "circuit_id", s->circuit_id, "class",
+				  class_text(s->handle, class, sizeof(class)),
+				  "parent",
+				  parent_class(st, s->node, s->handle, parent,
+					       sizeof(parent)),
+				  "cpu", (int)s->cpu, "down_min",
+				  (json_int_t)s->down_min, "down_max",
+				  (json_int_t)s->down_max, "up_min",
+				  (json_int_t)s->up_min, "up_max",
+				  (json_int_t)s->up_max));
+	}
+	return out;
+}
+
+static int show_plan(struct lqos_call *call, void *arg)
+{
+	const struct steering *st = arg;
+
+	lqos_call_result(call,
+			 json_pack("{s:o,s:o,s:o,s:i}", "queues",
+				   plan_queues(st), "nodes", plan_nodes(st),
+				   "circuits", plan_circuits(st), "unplaced",
+				   (int)st->unplaced));
+	return 0;
+}
+
+static const struct lqos_command commands[] = {
+	{.name = "add",
+	 .params = "{ip: string, classid?: \"major:minor\", cpu?: number, "
+		   "circuit_id?: string, device_id?: string}",
+	 .help = "Map an address or prefix by hand; classid and cpu go "
+		 "together",
+	 .flags = LQOS_COMMAND_WRITE,
+	 .run = add},
+	{.name = "del",
+	 .params = "{ip: string}",
+	 .help = "Remove the mapping of an address or prefix",
+	 .flags = LQOS_COMMAND_WRITE,
+	 .run = del},
+	{.name = "list",
+	 .params = "{}",
+	 .help = "Every mapped prefix, its circuit, CPU and class",
+	 .run = list},
+	{.name = "clear",
+	 .params = "{}",
+	 .help = "Remove all mappings, those from the files too",
+	 .flags = LQOS_COMMAND_WRITE,
+	 .run = clear},
+	{.name = "plan",
+	 .params = "{}",
+	 .help = "Queues, nodes and circuits with their classes and rates",
+	 .run = show_plan},
+};
+
+int steering_add_commands(struct steering *st)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]) && !rc; i++)
+		rc = lqos_command_add(st->ctx, &commands[i], st);
+	return rc;
+}

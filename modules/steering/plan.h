@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * plan.h - which queue and class each subscriber gets.  Pure arithmetic: the
+ * same circuits and nodes always give the same plan.
+ */
+#ifndef STEERING_PLAN_H
+#define STEERING_PLAN_H
+
+#include <stdint.h>
+
+#include "core/lqos/module.h"
+
+/* Minors below are the tree's own: 1 the root class, 2 the default. */
+enum { PLAN_MINOR_FIRST = 3, PLAN_MINOR_MAX = 0xffff };
+
+struct plan;
+
+/* nodes[0] is the root; parents come before their children.  Nothing of nodes
+ * is kept. */
+int plan_new(struct plan **out, uint32_t queues,
+	     const struct lqos_node *const *nodes, uint32_t n_nodes);
+void plan_free(struct plan **plan);
+
+/*
+ * Where a circuit hangs under, and what it may use.  All circuits are added,
+ * then the plan is made once; nodes under one top-level node share a queue, and
+ * queues are filled evenly by the rate sold.
+ */
+int plan_add(struct plan *plan, uint32_t slot, uint32_t node,
+	     uint64_t down_max);
+int plan_make(struct plan *plan);
+/*
+ * After plan_make(): place one more circuit, and leave all others where they
+ * are.  -ENOSPC: the queue of its top-level node has no minor left.
+ */
+int plan_place(struct plan *plan, uint32_t slot, uint32_t node,
+	       uint64_t down_max);
+/* The circuit is gone: its minor may be given to another. */
+void plan_remove(struct plan *plan, uint32_t slot);
+
+/* TC handle (queue + 1) << 16 | minor; 0: not placed. */
+uint32_t plan_handle(const struct plan *plan, uint32_t slot);
+uint32_t plan_node_handle(const struct plan *plan, uint32_t node);
+/* Queue of a handle, from 0. */
+static inline uint32_t plan_queue(uint32_t handle)
+{
+	return (handle >> 16) - 1;
+}
+/* Rate sold on a queue, in bit/s. */
+uint64_t plan_load(const struct plan *plan, uint32_t queue);
+
+#endif /* STEERING_PLAN_H */
