@@ -14,6 +14,7 @@ const volatile __u32 dp_use_metadata = 1;
 const volatile __u32 dp_one_interface;
 /* The interface on which packets to subscribers arrive; 0: none. */
 const volatile __u32 dp_inet_ifindex;
+const volatile __u32 dp_cpumap_id;
 
 /* Written by user space once a second. */
 volatile __u32 dp_tick;
@@ -215,6 +216,24 @@ int lq_observe_tc(struct __sk_buff *skb)
 	mark_seen(pkt.slot);
 	bpf_tail_call(skb, &lqos_observe_tc, 0);
 	return TC_ACT_UNSPEC;
+}
+
+/*
+ * cpumap drops silently when a CPU's queue is full; only its tracepoint
+ * (include/trace/events/xdp.h: map_id, processed, drops, to_cpu) tells.
+ */
+SEC("raw_tp/xdp_cpumap_enqueue")
+int lq_queue_full(struct bpf_raw_tracepoint_args *ctx)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct dp_counters *counters;
+
+	if (!(__u32)ctx->args[2] || (__u32)ctx->args[0] != dp_cpumap_id)
+		return 0;
+	counters = bpf_map_lookup_elem(&dp_counters, &cpu);
+	if (counters)
+		counters->count[DP_QUEUE_FULL] += (__u32)ctx->args[2];
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

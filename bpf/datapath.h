@@ -23,11 +23,13 @@ enum dp_counter {
 	DP_PARSED_AGAIN, /* ... that came without a descriptor */
 	DP_SENT,	 /* skbs at the egress stage */
 	DP_SENT_PARSED,	 /* ... that came without a descriptor */
+	DP_QUEUE_FULL,	  /* dropped by cpumap: its CPU did not keep up */
 	DP_COUNTERS,
+	DP_COUNTERS_ROOM = 24,
 };
 
 struct dp_counters {
-	__u64 count[DP_COUNTERS];
+	__u64 count[DP_COUNTERS_ROOM];
 };
 
 /* Keys of the two longest-prefix-match tries; addresses in network order. */

@@ -194,25 +194,57 @@ static int find_interfaces(struct core_datapath *dp)
 
 static int make_cpumap(struct core_datapath *dp)
 {
-	struct bpf_cpumap_val value = {.qsize = CPUMAP_QUEUE};
-	uint32_t i;
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
 
-	dp->cpumap_fd = bpf_map_create(BPF_MAP_TYPE_CPUMAP, "lqos_cpumap",
-				       sizeof(uint32_t), sizeof(value),
-				       dp->possible_cpus, NULL);
-	if (dp->cpumap_fd < 0)
+	dp->cpumap_fd = bpf_map_create(
+		BPF_MAP_TYPE_CPUMAP, "lqos_cpumap", sizeof(uint32_t),
+		sizeof(struct bpf_cpumap_val), dp->possible_cpus, NULL);
+	if (dp->cpumap_fd < 0 ||
+	    bpf_obj_get_info_by_fd(dp->cpumap_fd, &info, &len))
 		return core_fail(WHO, -errno,
 				 "cannot make a cpumap for %u CPUs",
 				 dp->possible_cpus);
+	dp->skel->rodata->dp_cpumap_id = info.id;
+	return 0;
+}
+
+static int fill_cpumap(struct core_datapath *dp)
+{
+	struct bpf_cpumap_val value = {.qsize = CPUMAP_QUEUE};
+	uint32_t i;
+
 	value.bpf_prog.fd = bpf_program__fd(dp->skel->progs.lq_observe);
 	for (i = 0; i < dp->n_cpus; i++)
 		if (bpf_map_update_elem(dp->cpumap_fd, &dp->cpus[i], &value, 0))
 			return core_fail(WHO, -errno,
-					 "CPU %u does not go into "
-					 "the cpumap (a kernel before 5.9?)",
+					 "CPU %u does not go into the cpumap "
+					 "(a kernel before 5.9?)",
 					 dp->cpus[i]);
 	return pins_add_map(dp->core->settings.pin_dir, WHO, "lqos_cpumap",
 			    dp->cpumap_fd);
+}
+
+/* Without it packets flow all the same, but what cpumap drops goes uncounted.
+ */
+static void count_full_queues(struct core_datapath *dp)
+{
+	struct bpf_program *prog = dp->skel->progs.lq_queue_full;
+	char path[PATH_MAX];
+	int rc = -ENOENT;
+
+	snprintf(path, sizeof(path), "%s/links/queue_full",
+		 dp->core->settings.pin_dir);
+	unlink(path);
+	dp->queue_full =
+		bpf_program__attach_raw_tracepoint(prog, "xdp_cpumap_enqueue");
+	if (dp->queue_full)
+		rc = bpf_link__pin(dp->queue_full, path);
+	if (rc)
+		core_log(WHO, LQOS_WARN,
+			 "no tracepoint xdp_cpumap_enqueue (%s): packets that "
+			 "overflow a CPU's queue will not be counted",
+			 strerror(dp->queue_full ? -rc : errno));
 }
 
 static int size_maps(struct core_datapath *dp)
@@ -261,8 +293,11 @@ static int load_entries(struct core_datapath *dp)
 	dp->skel = skel;
 	dp->obj = skel->obj;
 	rc = size_maps(dp);
+	if (!rc && dp->steered)
+		rc = make_cpumap(dp);
 	if (rc)
 		return rc;
+	bpf_program__set_autoload(skel->progs.lq_queue_full, dp->steered);
 	datapath_set_type(dp, skel->progs.lq_from_inet, STAGE_INGRESS);
 	datapath_set_type(dp, skel->progs.lq_from_subs, STAGE_INGRESS);
 	datapath_set_type(dp, skel->progs.lq_observe, STAGE_OBSERVE);
@@ -330,7 +365,7 @@ static int build(struct core_datapath *dp)
 	if (!rc)
 		rc = load_entries(dp);
 	if (!rc && dp->steered)
-		rc = make_cpumap(dp);
+		rc = fill_cpumap(dp);
 	if (!rc)
 		rc = set_tails(dp);
 	if (!rc)
@@ -392,6 +427,8 @@ void core_datapath_free(struct core_datapath **out)
 	} else if (dp->skel) {
 		pins_rollback(pin_dir);
 	}
+	if (dp->queue_full)
+		bpf_link__destroy(dp->queue_full);
 	if (dp->cpumap_fd >= 0)
 		close(dp->cpumap_fd);
 	datapath_bpf__destroy(dp->skel);
@@ -442,6 +479,8 @@ int core_datapath_attach(struct core_datapath *dp)
 		if (rc)
 			return rc;
 	}
+	if (dp->steered)
+		count_full_queues(dp);
 	pins_commit(set->pin_dir);
 	return 0;
 }

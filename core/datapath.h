@@ -10,6 +10,7 @@
 #include "core/core.h"
 #include "bpf/datapath.h"
 
+struct bpf_link;
 struct bpf_program;
 struct datapath_bpf;
 
@@ -121,6 +122,7 @@ struct core_datapath {
 	uint32_t n_at;
 	struct chain chains[STAGES];
 	int cpumap_fd;
+	struct bpf_link *queue_full; /* its tracepoint */
 	int scratch_fd;
 	uint32_t possible_cpus;
 	uint32_t *cpus;

@@ -10,14 +10,23 @@
 #include "core/datapath.h"
 
 static const char *const counter_names[DP_COUNTERS] = {
-	[DP_RECEIVED] = "received",   [DP_NOT_IP] = "not_ip",
-	[DP_TRUNCATED] = "truncated", [DP_BAD_HEADER] = "bad_header",
-	[DP_TAGS] = "too_many_tags",  [DP_EXTENSIONS] = "too_many_extensions",
-	[DP_FRAGMENT] = "fragment",   [DP_L4_TRUNCATED] = "l4_truncated",
-	[DP_L4_OTHER] = "l4_other",   [DP_UNKNOWN_HOST] = "unknown_host",
-	[DP_TRIE] = "trie_lookups",   [DP_NO_METADATA] = "no_metadata",
-	[DP_OBSERVED] = "observed",   [DP_PARSED_AGAIN] = "parsed_again",
-	[DP_SENT] = "sent",	      [DP_SENT_PARSED] = "sent_parsed",
+	[DP_RECEIVED] = "received",
+	[DP_NOT_IP] = "not_ip",
+	[DP_TRUNCATED] = "truncated",
+	[DP_BAD_HEADER] = "bad_header",
+	[DP_TAGS] = "too_many_tags",
+	[DP_EXTENSIONS] = "too_many_extensions",
+	[DP_FRAGMENT] = "fragment",
+	[DP_L4_TRUNCATED] = "l4_truncated",
+	[DP_L4_OTHER] = "l4_other",
+	[DP_UNKNOWN_HOST] = "unknown_host",
+	[DP_TRIE] = "trie_lookups",
+	[DP_NO_METADATA] = "no_metadata",
+	[DP_OBSERVED] = "observed",
+	[DP_PARSED_AGAIN] = "parsed_again",
+	[DP_SENT] = "sent",
+	[DP_SENT_PARSED] = "sent_parsed",
+	[DP_QUEUE_FULL] = "cpu_queue_full",
 };
 
 static json_t *interfaces_json(const struct core_datapath *dp)
