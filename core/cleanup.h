@@ -38,16 +38,16 @@ static inline void core_fclose_p(FILE **f)
 	errno = saved;
 }
 
-#define autofree CORE_CLEANUP(core_free_p)
-#define autoclose CORE_CLEANUP(core_close_p) /* starts at -1 */
+#define autofree   CORE_CLEANUP(core_free_p)
+#define autoclose  CORE_CLEANUP(core_close_p) /* starts at -1 */
 #define autofclose CORE_CLEANUP(core_fclose_p)
 
 /* Hand a local's resource over to somebody else. */
-#define steal_ptr(p)                                                           \
-	({                                                                     \
-		__typeof__(p) stolen_ = (p);                                   \
-		(p) = NULL;                                                    \
-		stolen_;                                                       \
+#define steal_ptr(p)                         \
+	({                                   \
+		__typeof__(p) stolen_ = (p); \
+		(p) = NULL;                  \
+		stolen_;                     \
 	})
 
 static inline int steal_fd(int *fd)

@@ -179,7 +179,6 @@ static int receive(struct client *c)
 /* The next message that has come in whole; -EAGAIN: none. */
 static int take(struct client *c, json_t **message)
 {
-	const char *line = c->buf + c->start;
 	const char *end = NULL;
 	json_t *taken;
 
@@ -189,7 +188,8 @@ static int take(struct client *c, json_t **message)
 		c->scanned = c->end;
 		return -EAGAIN;
 	}
-	taken = json_loadb(line, end - line, 0, NULL);
+	taken = json_loadb(c->buf + c->start, end - (c->buf + c->start), 0,
+			   NULL);
 	c->start = c->scanned = end + 1 - c->buf;
 	if (!taken)
 		return -EBADMSG;

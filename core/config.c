@@ -26,7 +26,7 @@ struct entry {
 	char *key;
 	char *value;
 	char *where;	   /* "file:line", or what core_config_set() was told */
-	unsigned int line; /* 0: not from the file */
+	unsigned int line; /* for those given twice; 0: not from the file */
 };
 
 struct section {
@@ -232,7 +232,6 @@ int core_config_set(struct core_config *config, const char *section,
 	free(e->where);
 	e->value = new_value;
 	e->where = new_where;
-	e->line = 0;
 	return 0;
 }
 

@@ -31,8 +31,8 @@ struct core_settings {
 	const char *run_dir;
 	const char *pin_dir;
 	const char *group;
-	const char *xdp_mode; /* auto|native|generic */
-	const char *metadata; /* auto|off */
+	const char *xdp_mode;  /* auto|native|generic */
+	const char *metadata;  /* auto|off */
 	const char *log_level; /* "info" or "info,steering:debug" */
 	uint32_t max_subscribers;
 	uint32_t max_prefixes;
@@ -144,7 +144,8 @@ const char *core_config_get(const struct core_config *config,
  */
 int core_config_fill(const struct core_config *config, const char *section,
 		     const struct lqos_option *options, void *out, size_t size);
-/* Log every section that is in none of names (NULL-terminated); -EINVAL if any. */
+/* Log every section that is in none of names (NULL-terminated); -EINVAL if any.
+ */
 int core_config_unknown_sections(const struct core_config *config,
 				 const char *const *names);
 /*
@@ -182,7 +183,7 @@ void core_loop_leave(struct lqos_ctx *ctx);
 
 struct core_loop_stats {
 	uint64_t callbacks;
-	uint64_t slow;	      /* callbacks over the limit */
+	uint64_t slow; /* callbacks over the limit */
 	uint64_t slowest_ns;
 	uint64_t ring_short;  /* ring records shorter than asked for */
 	uint64_t ring_budget; /* times a ring's budget ran out */
@@ -262,10 +263,10 @@ const struct core_module *core_loader_get(const struct core_loader *loader,
 /* ---- bus.c: JSON-RPC 2.0, one message a line, over a UNIX socket --------- */
 
 enum {
-	CORE_BUS_LINE_MAX = 1 << 20,  /* a longer request: error and close */
-	CORE_BUS_OUT_MAX = 4 << 20,   /* unread replies: no request is read */
+	CORE_BUS_LINE_MAX = 1 << 20, /* a longer request: error and close */
+	CORE_BUS_OUT_MAX = 4 << 20,  /* unread replies: no request is read */
 	CORE_BUS_CLIENTS_MAX = 2048,
-	CORE_BUS_DEPTH_MAX = 32,      /* nesting of JSON */
+	CORE_BUS_DEPTH_MAX = 32, /* nesting of JSON */
 };
 
 /* Binds path with mode 0660 and the named group (skipped if there is none). */
@@ -307,8 +308,8 @@ void core_bus_line_unref(struct core_bus_line *line);
 size_t core_bus_line_size(const struct core_bus_line *line);
 /*
  * Sends head (copied; NULL: none) and line, of which it keeps a reference until
- * the bytes have left.  Never calls back and never ends the client.  -EPIPE: the
- * client is on its way out.
+ * the bytes have left.  Never calls back and never ends the client.  -EPIPE:
+ * the client is on its way out.
  */
 int core_bus_client_send(struct core_bus_client *client, const char *head,
 			 struct core_bus_line *line);
@@ -332,11 +333,11 @@ struct json_t *core_bus_methods(const struct core_bus *bus);
 /* ---- feed.c: bounded streams to bus clients ------------------------------ */
 
 enum {
-	CORE_FEED_QUEUE_FRAMES = 8,	   /* waiting for one subscription */
-	CORE_FEED_QUEUE_BYTES = 4 << 20,   /* waiting for one client */
-	CORE_FEED_SUBSCRIPTIONS_MAX = 16,  /* of one client */
-	CORE_FEED_STREAMS_MAX = 256,	   /* different (topic, params) pairs */
-	CORE_FEED_PARAMS_MAX = 4096,	   /* bytes of a subscription's params */
+	CORE_FEED_QUEUE_FRAMES = 8,	  /* waiting for one subscription */
+	CORE_FEED_QUEUE_BYTES = 4 << 20,  /* waiting for one client */
+	CORE_FEED_SUBSCRIPTIONS_MAX = 16, /* of one client */
+	CORE_FEED_STREAMS_MAX = 256,	  /* different (topic, params) pairs */
+	CORE_FEED_PARAMS_MAX = 4096,	  /* bytes of a subscription's params */
 	CORE_FEED_SCHEMA = 1,
 };
 
@@ -387,7 +388,8 @@ struct core_snapshot {
 
 int core_metrics_new(struct core_metrics **out, struct core *core);
 void core_metrics_free(struct core_metrics **metrics);
-/* The newest snapshot; never NULL after the first tick; valid until the next. */
+/* The newest snapshot; never NULL after the first tick; valid until the next.
+ */
 const struct core_snapshot *core_metrics_snapshot(struct core_metrics *metrics);
 /* Takes a snapshot, then lets the feed send it. */
 void core_metrics_tick(struct core_metrics *metrics);
@@ -441,7 +443,7 @@ const char *core_prefix_text(const struct lqos_prefix *p, char *buf,
 
 /* ---- datapath.c, chain.c, attach.c, pins.c ------------------------------- */
 
-/* Finds the interfaces, loads the entry programs and makes the chains.  steered:
+/* Finds the interfaces, loads the entry programs and makes the chains. steered:
  * a module moves packets to CPUs.  Nothing is attached yet. */
 int core_datapath_new(struct core_datapath **out, struct core *core,
 		      bool steered);
@@ -449,7 +451,8 @@ int core_datapath_new(struct core_datapath **out, struct core *core,
 void core_datapath_free(struct core_datapath **datapath);
 /* Puts the subscribers into the kernel and attaches to the interfaces. */
 int core_datapath_attach(struct core_datapath *datapath);
-/* {"interfaces": [...], "chains": {...}, "counters": {...}}: a new reference. */
+/* {"interfaces": [...], "chains": {...}, "counters": {...}}: a new reference.
+ */
 struct json_t *core_datapath_status(struct core_datapath *datapath);
 /* [{"module", "name", "id", "type", ...}]: a new reference. */
 struct json_t *core_datapath_maps(struct core_datapath *datapath);

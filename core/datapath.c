@@ -397,6 +397,8 @@ int core_datapath_new(struct core_datapath **out, struct core *core,
 	for (i = 0; i < STAGES; i++)
 		dp->chains[i].tail_fd = -1;
 	rc = build(dp);
+	if (!rc)
+		rc = datapath_add_columns(dp);
 	if (rc) {
 		core_datapath_free(&dp);
 		return rc;
@@ -481,6 +483,8 @@ int core_datapath_attach(struct core_datapath *dp)
 	}
 	if (dp->steered)
 		count_full_queues(dp);
+	for (i = 0; dp->steered && i < dp->n_at; i++)
+		interface_advise(&dp->at[i].iface);
 	pins_commit(set->pin_dir);
 	return 0;
 }

@@ -57,6 +57,9 @@ int interface_clear_xps(const struct lqos_interface *iface,
 void interface_restore_xps(const struct lqos_interface *iface,
 			   const struct restore *restore);
 
+/* Logs what about the interface costs speed when packets go by cpumap. */
+void interface_advise(const struct lqos_interface *iface);
+
 /* ---- attach.c ------------------------------------------------------------ */
 
 struct attachment {

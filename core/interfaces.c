@@ -6,9 +6,13 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "core/cleanup.h"
@@ -176,4 +180,19 @@ void interface_restore_xps(const struct lqos_interface *iface,
 				  "back to %s",
 				  iface->name, i, mask);
 	}
+}
+
+void interface_advise(const struct lqos_interface *iface)
+{
+	autoclose int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ethtool_value gro = {.cmd = ETHTOOL_GGRO};
+	struct ifreq req = {.ifr_data = (char *)&gro};
+
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", iface->name);
+	if (fd >= 0 && !ioctl(fd, SIOCETHTOOL, &req) && !gro.data)
+		core_log(WHO, LQOS_WARN,
+			 "%s: generic-receive-offload is off, so nothing is "
+			 "merged behind the cpumap and TCP costs more than "
+			 "twice as much: ethtool -K %s gro on",
+			 iface->name, iface->name);
 }

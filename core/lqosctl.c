@@ -92,24 +92,33 @@ static void show_uptime(json_int_t seconds)
 	       (int)(seconds / 60 % 60), (int)(seconds % 60));
 }
 
-/* Prints a member of status and takes it out. */
+/* Prints a member of status with text before it, and takes it out. */
 static void show_member(json_t *status, const char *key, const char *before)
 {
 	json_t *value = json_object_get(status, key);
+	autofree char *text = NULL;
 
 	if (!value)
 		return;
-	if (json_is_array(value)) {
-		json_t *one = json_pack("{s:O}", key, value);
-
-		show_json(stdout, one, 0);
-		json_decref(one);
-	} else {
-		autofree char *text = show_cell(value);
-
-		printf("%s%s", before, text);
-	}
+	text = show_cell(value);
+	printf("%s%s", before, text);
 	json_object_del(status, key);
+}
+
+/* The same as "key: value", or as a paragraph if it takes more than a line. */
+static void show_paragraph(json_t *status, const char *key)
+{
+	json_t *one = json_object();
+
+	if (!json_object_set(one, key, json_object_get(status, key))) {
+		if (json_is_object(json_object_get(one, key)) ||
+		    json_is_object(
+			    json_array_get(json_object_get(one, key), 0)))
+			putchar('\n');
+		show_json(stdout, one, 0);
+		json_object_del(status, key);
+	}
+	json_decref(one);
 }
 
 static void show_subscribers(json_t *status)
@@ -135,9 +144,13 @@ static void show_status(const struct options *o, json_t *status)
 {
 	static const char *const counters[] = {"counters", "loop", "bus",
 					       "feed"};
+	static const char *const first[] = {"modules", "run_dir",    "metadata",
+					    "steered", "interfaces", "chains",
+					    "counters"};
 	const json_t *uptime = json_object_get(status, "uptime");
 	const char *key;
 	json_t *value;
+	void *next;
 
 	show_member(status, "version", "lqosd ");
 	show_member(status, "pid", ", pid ");
@@ -148,7 +161,6 @@ static void show_status(const struct options *o, json_t *status)
 		json_object_del(status, "uptime");
 	}
 	putchar('\n');
-	show_member(status, "modules", "");
 	show_subscribers(status);
 
 	for (size_t i = 0; i < ARRAY_SIZE(counters) && !o->verbose; i++) {
@@ -157,21 +169,10 @@ static void show_status(const struct options *o, json_t *status)
 		if (json_is_object(value) && !json_object_size(value))
 			json_object_del(status, counters[i]);
 	}
-	/* Single values first, then a paragraph for each block. */
-	for (int blocks = 0; blocks <= 1; blocks++)
-		json_object_foreach(status, key, value) {
-			bool block =
-				json_is_object(value) || json_is_array(value);
-			json_t *one;
-
-			if (block != blocks)
-				continue;
-			one = json_pack("{s:O}", key, value);
-			if (block)
-				putchar('\n');
-			show_json(stdout, one, 0);
-			json_decref(one);
-		}
+	for (size_t i = 0; i < ARRAY_SIZE(first); i++)
+		show_paragraph(status, first[i]);
+	json_object_foreach_safe(status, next, key, value)
+		show_paragraph(status, key);
 }
 
 /* ---- Commands ------------------------------------------------------------ */

@@ -217,11 +217,13 @@ static int read_file(struct daemon *d, const struct arguments *a)
 	d->config_path = a->config ? a->config : DEFAULT_CONFIG;
 	if (a->config || !access(d->config_path, F_OK) || errno != ENOENT)
 		return core_config_read(&d->config, d->config_path);
-	if (!a->interfaces)
-		return core_fail(SELF, -ENOENT,
-				 "%s: write it, name another with -c, or name "
-				 "the interfaces with -i",
-				 d->config_path);
+	if (!a->interfaces) {
+		core_log(SELF, LQOS_ERR,
+			 "there is no %s: write it, name another with -c, or "
+			 "name the interfaces with -i",
+			 d->config_path);
+		return -ENOENT;
+	}
 	d->config_path = "defaults";
 	return core_config_parse(&d->config, d->config_path, "", 0);
 }

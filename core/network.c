@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* network.c - network.json: the tree of sites and access points. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* tdestroy() */
-#endif
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
@@ -87,18 +84,13 @@ static int network_new(struct core_network **out)
 	return 0;
 }
 
-static void keep_objects(void *object)
-{
-	(void)object;
-}
-
 void core_network_free(struct core_network **network)
 {
 	struct core_network *n = steal_ptr(*network);
 
 	if (!n)
 		return;
-	tdestroy(n->by_name, keep_objects);
+	core_tree_free(n->by_name);
 	for (uint32_t i = 0; i < n->n; i++)
 		node_free(n->nodes[i]);
 	free(n->nodes);

@@ -47,8 +47,6 @@ static int open_socket(struct core_notify *notify, const char *path)
 	notify->addr_len = offsetof(struct sockaddr_un, sun_path) + len;
 	if (path[0] == '@')
 		notify->addr.sun_path[0] = '\0';
-	else
-		notify->addr_len++;
 
 	notify->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	return notify->fd < 0 ? -errno : 0;

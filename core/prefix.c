@@ -8,6 +8,8 @@
 #include "core/cleanup.h"
 #include "core/registry.h"
 
+static const uint8_t v4_mapped[12] = {[10] = 0xff, [11] = 0xff};
+
 static uint8_t host_len(uint8_t family)
 {
 	return family == AF_INET ? 32 : 128;
@@ -87,7 +89,7 @@ int core_prefix_parse(const char *text, struct lqos_prefix *out, char *why,
 	}
 
 	if (p.family == AF_INET6 && p.len >= 96 &&
-	    IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)p.addr)) {
+	    !memcmp(p.addr, v4_mapped, sizeof(v4_mapped))) {
 		inet_ntop(AF_INET, p.addr + 12, host, sizeof(host));
 		snprintf(why, why_size,
 			 "\"%s\" is IPv4 written as IPv6: expected it as IPv4, "

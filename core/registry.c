@@ -6,7 +6,7 @@
  * is refused there leaves no trace here.
  */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* twalk_r() */
+#define _GNU_SOURCE /* tdestroy(), twalk_r() */
 #endif
 #include <errno.h>
 #include <string.h>
@@ -22,6 +22,16 @@ struct core_watcher {
 	struct core_owned *owned;
 	TAILQ_ENTRY(core_watcher) next;
 };
+
+static void keep_object(void *object)
+{
+	(void)object;
+}
+
+void core_tree_free(void *root)
+{
+	tdestroy(root, keep_object);
+}
 
 /* ---- Slots --------------------------------------------------------------- */
 
@@ -259,9 +269,8 @@ static int mapping_replace(struct core_registry *r, struct core_circuit *c,
 }
 
 int core_mapping_put(struct core_registry *r, struct core_circuit *c,
-		     const struct lqos_prefix *want)
+		     struct core_mapping *m, const struct lqos_prefix *want)
 {
-	struct core_mapping *m = core_mapping_find(r, want);
 	struct lqos_prefix p = *want;
 	autofree char *device = NULL;
 	int rc;

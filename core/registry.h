@@ -27,6 +27,9 @@ static inline void *core_tree_find(const void *key, void *const *root,
 	return node ? *(void **)node : NULL;
 }
 
+/* The tree; its objects stay. */
+void core_tree_free(void *root);
+
 /* ---- registry.c --------------------------------------------------------- */
 
 struct core_mapping {
@@ -86,10 +89,10 @@ void core_circuit_settle(struct core_registry *r, struct core_circuit *c);
 /* NULL: exactly that range is nobody's. */
 struct core_mapping *core_mapping_find(const struct core_registry *r,
 				       const struct lqos_prefix *range);
-/* Make the range of want c's, with want's placement.  Not settled: the circuit
- * that had it. */
+/* Make the range of want c's, with want's placement.  m: what it is mapped to
+ * now, if it is; the circuit that had it is not settled. */
 int core_mapping_put(struct core_registry *r, struct core_circuit *c,
-		     const struct lqos_prefix *want);
+		     struct core_mapping *m, const struct lqos_prefix *want);
 /* Take it from its circuit, for another; the kernel does not know yet. */
 void core_mapping_leave(struct core_mapping *m);
 /* Not settled: its circuit. */

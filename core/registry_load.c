@@ -107,7 +107,7 @@ static void load_address(struct core_registry *r, struct core_shaped *new,
 	if (c) {
 		want.cpu = c->s.cpu;
 		want.handle = c->s.handle;
-		rc = core_mapping_put(r, c, &want);
+		rc = core_mapping_put(r, c, m, &want);
 		if (!rc)
 			return;
 		core_problem(&new->problems, LQOS_WARN,

@@ -5,9 +5,6 @@
  * A row that is wrong is left out and said so; it never takes others with it,
  * not even by a quote that nobody closed.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* tdestroy() */
-#endif
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
@@ -205,8 +202,11 @@ static bool bad_row(struct reader *r, int column, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	core_problem(&r->out->problems, LQOS_ERR,
-		     "%s:%u:%u: row left out: %s: %s", r->path, cell.line,
-		     cell.column, columns[column].name, text);
+		     "%s:%u:%u: row left out: %s: %s%s", r->path, cell.line,
+		     cell.column, columns[column].name, text,
+		     r->csv->written > r->layout.width
+			     ? " (the row has a cell too many: quote commas)"
+			     : "");
 	return false;
 }
 
@@ -391,44 +391,46 @@ static int take_circuit(struct reader *r, const struct lqos_subscriber *s,
 	return 0;
 }
 
+static void address_free(struct core_shaped_address *address)
+{
+	free((void *)address->p.device_id);
+	free(address);
+}
+
 static int take_address(struct reader *r, struct core_shaped_circuit *circuit,
 			const struct lqos_prefix *p)
 {
-	uint32_t line = first_line(r);
 	const char *device_id = get_cell(r, DEVICE_ID).text;
-	const struct core_shaped_address *same;
-	struct core_shaped_address *address;
+	struct core_shaped_address *address = calloc(1, sizeof(*address));
+	struct core_shaped_address **same = NULL;
 	char text[CORE_PREFIX_TEXT];
 
-	same = core_shaped_address(r->out, p);
-	if (same) {
-		core_problem(
-			&r->out->problems, LQOS_WARN,
-			"%s:%u:%u: address %s of circuit \"%s\" left out: "
-			"circuit \"%s\" has it already at %s:%u",
-			r->path, line,
-			get_cell(r, p->family == AF_INET ? IPV4 : IPV6).column,
-			core_prefix_text(p, text, sizeof(text)),
-			circuit->s.circuit_id, same->circuit->s.circuit_id,
-			r->path, same->line);
-		return 0;
-	}
-
-	address = calloc(1, sizeof(*address));
 	if (!address)
 		return -ENOMEM;
 	address->p = *p;
 	address->circuit = circuit;
-	address->line = line;
+	address->line = first_line(r);
 	if (*device_id)
 		address->p.device_id = strdup(device_id);
-	if ((*device_id && !address->p.device_id) ||
-	    !tsearch(address, &r->out->by_range, core_prefix_compare)) {
-		free((void *)address->p.device_id);
-		free(address);
+	if (!*device_id || address->p.device_id)
+		same = tsearch(address, &r->out->by_range, core_prefix_compare);
+	if (!same) {
+		address_free(address);
 		return -ENOMEM;
 	}
-	STAILQ_INSERT_TAIL(&r->out->addresses, address, next);
+	if (*same == address) {
+		STAILQ_INSERT_TAIL(&r->out->addresses, address, next);
+		return 0;
+	}
+	address_free(address);
+	core_problem(&r->out->problems, LQOS_WARN,
+		     "%s:%u:%u: address %s of circuit \"%s\" left out: circuit "
+		     "\"%s\" has it already at %s:%u",
+		     r->path, first_line(r),
+		     get_cell(r, p->family == AF_INET ? IPV4 : IPV6).column,
+		     core_prefix_text(p, text, sizeof(text)),
+		     circuit->s.circuit_id, (*same)->circuit->s.circuit_id,
+		     r->path, (*same)->line);
 	return 0;
 }
 
@@ -524,11 +526,6 @@ core_shaped_address(const struct core_shaped *shaped,
 	return core_tree_find(range, &shaped->by_range, core_prefix_compare);
 }
 
-static void keep_objects(void *object)
-{
-	(void)object;
-}
-
 void core_shaped_free(struct core_shaped **shaped)
 {
 	struct core_shaped *s = steal_ptr(*shaped);
@@ -537,16 +534,15 @@ void core_shaped_free(struct core_shaped **shaped)
 
 	if (!s)
 		return;
-	tdestroy(s->by_id, keep_objects);
-	tdestroy(s->by_range, keep_objects);
+	core_tree_free(s->by_id);
+	core_tree_free(s->by_range);
 	while ((circuit = STAILQ_FIRST(&s->circuits))) {
 		STAILQ_REMOVE_HEAD(&s->circuits, next);
 		circuit_free(circuit);
 	}
 	while ((address = STAILQ_FIRST(&s->addresses))) {
 		STAILQ_REMOVE_HEAD(&s->addresses, next);
-		free((void *)address->p.device_id);
-		free(address);
+		address_free(address);
 	}
 	free(s);
 }

@@ -107,18 +107,22 @@ static void column_fill(struct column *column, const json_t *rows,
 	}
 }
 
+/* Blanks wait for what follows them, so that no line ends in any. */
 static void column_print(FILE *f, const struct column *column, const char *text,
-			 bool last)
+			 int *blanks)
 {
-	int blanks = column->width - width_of(text);
+	int rest = column->width - width_of(text);
 
 	if (column->numeric)
-		pad(f, blanks);
-	fputs(text, f);
-	if (!column->numeric && !last)
-		pad(f, blanks);
-	if (!last)
-		pad(f, GAP);
+		*blanks += rest;
+	if (*text) {
+		pad(f, *blanks);
+		fputs(text, f);
+		*blanks = 0;
+	}
+	if (!column->numeric)
+		*blanks += rest;
+	*blanks += GAP;
 }
 
 static void show_table(FILE *f, const json_t *rows, unsigned int indent)
@@ -137,12 +141,13 @@ static void show_table(FILE *f, const json_t *rows, unsigned int indent)
 		column_fill(&columns[n++], rows, key);
 
 	for (size_t r = 0; r <= n_rows; r++) {
-		pad(f, indent);
+		int blanks = indent;
+
 		for (i = 0; i < n; i++)
 			column_print(f, &columns[i],
 				     r ? columns[i].cells[r - 1]
 				       : columns[i].title,
-				     i + 1 == n);
+				     &blanks);
 		fputc('\n', f);
 	}
 

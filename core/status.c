@@ -86,11 +86,10 @@ static int run_status(struct lqos_call *call, void *arg)
 	json_t *datapath, *status;
 
 	core_registry_problems(core->registry, &problems);
-	/* The bus is served only while the loop runs: the state is no secret.
-	 */
+	/* Nobody is served before the loop runs, or after: one state. */
 	status = json_pack(
-		"{s:s, s:i, s:I, s:s, s:s, s:o, s:I, s:I, s:{s:I, s:I}, s:o, "
-		"s:o, s:o}",
+		"{s:s, s:i, s:I, s:s, s:s, s:o, s:I, s:I, s:{s:I, s:I, s:I}, "
+		"s:o, s:o, s:o}",
 		"version", PACKAGE_VERSION, "pid", (int)getpid(), "uptime",
 		(json_int_t)uptime_s(core), "state", "running", "run_dir",
 		core->settings.run_dir, "modules", module_names(core),
@@ -98,7 +97,8 @@ static int run_status(struct lqos_call *call, void *arg)
 		(json_int_t)core_registry_subscribers(core->registry),
 		"prefixes", (json_int_t)core_registry_prefixes(core->registry),
 		"problems", "rows", (json_int_t)problems.rows, "skipped",
-		(json_int_t)problems.skipped, "loop", loop_stats(core), "bus",
+		(json_int_t)problems.skipped, "warnings",
+		(json_int_t)problems.warnings, "loop", loop_stats(core), "bus",
 		bus_stats(core), "feed", feed_stats(core));
 	datapath = core_datapath_status(core->datapath);
 	if (status && datapath)
@@ -279,26 +279,31 @@ static int run_subscriber(struct lqos_call *call, void *arg)
 static const struct lqos_command commands[] = {
 	{
 		.name = "status",
+		.params = "{}",
 		.help = "The daemon, its interfaces, chains and counters",
 		.run = run_status,
 	},
 	{
 		.name = "modules",
+		.params = "{}",
 		.help = "Modules of this run, in start order",
 		.run = run_modules,
 	},
 	{
 		.name = "maps",
+		.params = "{}",
 		.help = "BPF maps of the core and of all modules",
 		.run = run_maps,
 	},
 	{
 		.name = "methods",
+		.params = "{}",
 		.help = "Every method of this bus",
 		.run = run_methods,
 	},
 	{
 		.name = "columns",
+		.params = "{}",
 		.help = "Columns that modules measure: units, kinds and scopes",
 		.run = run_columns,
 	},

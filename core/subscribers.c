@@ -115,7 +115,7 @@ static int map_by_hand(struct core_registry *r, const char *circuit_id,
 			return rc;
 		}
 	}
-	rc = core_mapping_put(r, c, p);
+	rc = core_mapping_put(r, c, old, p);
 	if (rc) {
 		snprintf(why, why_size,
 			 "it cannot be mapped: %s (is max_prefixes in [lqosd], "

@@ -134,7 +134,9 @@ static __always_inline int lqos_frame_tc(struct __sk_buff *skb,
 	if (skb->gso_segs > 1 && frame->pkt.l4_off) {
 		/* The super-segment carries once what each segment will. */
 		headers = frame->pkt.l4_off + LQOS_UDP_HEADER;
-		doff = frame->data + frame->pkt.l4_off + LQOS_TCP_DOFF;
+		/* Bounded, so that the verifier can follow the pointer. */
+		doff = frame->data + (frame->pkt.l4_off & 0x3fff) +
+		       LQOS_TCP_DOFF;
 		if (frame->pkt.l4_proto == LQOS_TCP &&
 		    (void *)(doff + 1) <= frame->data_end)
 			headers = frame->pkt.l4_off + (*doff >> 4) * 4;

@@ -2,6 +2,7 @@
 /*
  * batch.c - frames as text, JSON or CSV, for pipes, files and scripts.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -73,11 +74,11 @@ static void put_right(const char *text, int width)
 }
 
 static void put_heading(const struct table *t, const struct layout *l,
-			size_t sort)
+			size_t sort, const char *const labels[3])
 {
 	char buf[FIELD];
 
-	put_labels(l, "Circuit", "Name", "Node");
+	put_labels(l, labels[0], labels[1], labels[2]);
 	for (size_t i = l->first; i < l->first + l->n; i++) {
 		snprintf(buf, sizeof(buf), "%s%s", t->columns[i].title,
 			 i == sort ? "*" : "");
@@ -103,12 +104,13 @@ static void put_cells(const struct table *t, const struct layout *l,
 }
 
 static void put_table(const struct table *t, size_t sort,
-		      const struct lqos_cell *totals)
+		      const struct lqos_cell *totals,
+		      const char *const labels[3])
 {
-	struct layout l;
+	struct layout l = {0};
 
 	layout_make(&l, t, 0, NO_COLUMN);
-	put_heading(t, &l, sort);
+	put_heading(t, &l, sort, labels);
 	for (size_t i = 0; i < t->n_rows; i++) {
 		const struct row *row = &t->rows[i];
 
@@ -126,14 +128,16 @@ static void put_globals(const struct table *t)
 	char buf[CELL_TEXT];
 
 	for (size_t i = 0; t->n_rows && i < t->n_columns; i++) {
-		text_cell(buf, &t->columns[i], t->rows[0].cells[i]);
-		printf("%-32s %10s %s\n", t->columns[i].name, buf,
-		       text_unit(&t->columns[i]));
+		text_quantity(buf, &t->columns[i], t->rows[0].cells[i]);
+		printf("%-32s %12s\n", t->columns[i].name, buf);
 	}
 }
 
 static void put_text(const struct view *view, const struct query *query)
 {
+	static const char *const people[] = {"Circuit", "Name", "Node"};
+	static const char *const sides[] = {"", "Interface", "Side"};
+
 	put_time(view->ts_ns);
 	put_total(view, "down", ".down.bytes");
 	put_total(view, "up", ".up.bytes");
@@ -143,9 +147,9 @@ static void put_text(const struct view *view, const struct query *query)
 		printf(", %" PRIu64 " match \"%s\"", view->matched,
 		       query->filter);
 	putchar('\n');
-	put_table(&view->subscribers, view->sort, view->totals);
+	put_table(&view->subscribers, view->sort, view->totals, people);
 	if (query->detail && view->interfaces.n_columns)
-		put_table(&view->interfaces, NO_COLUMN, NULL);
+		put_table(&view->interfaces, NO_COLUMN, NULL, sides);
 	if (query->detail)
 		put_globals(&view->global);
 	putchar('\n');
@@ -159,7 +163,7 @@ static void put_csv_text(const char *text)
 	for (; *text; text++) {
 		if (*text == '"')
 			putchar('"');
-		putchar(*text);
+		putchar(iscntrl((unsigned char)*text) ? '?' : *text);
 	}
 	fputs("\",", stdout);
 }

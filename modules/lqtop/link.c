@@ -105,6 +105,10 @@ int link_subscribe(struct link *link, const struct query *query,
 				   query_json(query), "every",
 				   (json_int_t)query->every),
 			 CALL_MS, &result, why, WHY);
+	if (rc == -EREMOTEIO && !strncmp(why, "no topic", 8))
+		snprintf(why, WHY,
+			 "lqosd runs without its module lqtop: add "
+			 "it to modules in lqos.ini");
 	if (rc)
 		return rc;
 	rc = json_unpack(result, "{sI}", "subscription", &link->subscription);

@@ -18,7 +18,7 @@ struct query {
 };
 
 /* Text on failure: one line for people. */
-enum { WHY = 512 };
+enum { WHY = 2048 };
 
 struct link;
 

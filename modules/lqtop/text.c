@@ -108,6 +108,10 @@ void text_quantity(char buf[static CELL_TEXT], const struct column *column,
 
 	text_cell(number, column, cell);
 	digits = strspn(number, "0123456789.");
+	if (!digits) {
+		strcpy(buf, number);
+		return;
+	}
 	snprintf(buf, CELL_TEXT, "%.*s %s%s", (int)digits, number,
 		 number + digits, text_unit(column));
 }

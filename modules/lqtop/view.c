@@ -58,7 +58,7 @@ static int cells_parse(json_t *values, json_t *rates, size_t n,
 /* The parts that only subscribers have may be missing. */
 static int row_parse(json_t *json, size_t n_columns, struct row *row)
 {
-	json_int_t slot = 0, down_max = 0, up_max = 0;
+	json_int_t slot = -1, down_max = 0, up_max = 0;
 	json_t *values, *rates;
 
 	row->circuit_id = "";
@@ -69,7 +69,8 @@ static int row_parse(json_t *json, size_t n_columns, struct row *row)
 			"down_max", &down_max, "up_max", &up_max, "values",
 			&values, "rates", &rates))
 		return -EPROTO;
-	row->slot = slot;
+	row->slot = slot > 0 ? slot : 0;
+	row->unknown = slot == 0;
 	row->down_max = down_max > 0 ? down_max : 0;
 	row->up_max = up_max > 0 ? up_max : 0;
 	return cells_parse(values, rates, n_columns, row->cells);
@@ -166,17 +167,18 @@ int view_new(struct view **out, json_t *data)
 {
 	CORE_CLEANUP(view_free) struct view *view = calloc(1, sizeof(*view));
 	json_t *subscribers, *interfaces, *global;
-	json_int_t ts;
+	json_int_t seq, ts;
 	int rc;
 
 	if (!view)
 		return -ENOMEM;
 	view->json = json_incref(data);
 	view->sort = NO_COLUMN;
-	if (json_unpack(data, "{sI so so so}", "ts_ns", &ts, "subscribers",
-			&subscribers, "interfaces", &interfaces, "global",
-			&global))
+	if (json_unpack(data, "{sI sI so so so}", "seq", &seq, "ts_ns", &ts,
+			"subscribers", &subscribers, "interfaces", &interfaces,
+			"global", &global))
 		return -EPROTO;
+	view->seq = seq;
 	view->ts_ns = ts;
 	rc = subscribers_parse(subscribers, view);
 	if (!rc)
@@ -315,7 +317,7 @@ size_t column_ending(const struct table *table, const char *end)
 
 /* ---- Plans --------------------------------------------------------------- */
 
-static bool is_throughput(const struct column *column)
+bool column_is_throughput(const struct column *column)
 {
 	return column->kind == LQOS_COUNTER &&
 	       column->unit == LQOS_UNIT_BYTES &&
@@ -331,7 +333,7 @@ bool row_plan(const struct table *table, const struct row *row, size_t column,
 	uint64_t max =
 		ends_in(c->name, ".up.bytes") ? row->up_max : row->down_max;
 
-	if (!is_throughput(c) || !max || rate == LQOS_NO_VALUE)
+	if (!column_is_throughput(c) || !max || rate == LQOS_NO_VALUE)
 		return false;
 	*used = rate * 8;
 	*plan = max;
@@ -352,10 +354,12 @@ bool row_is_busy(const struct table *table, const struct row *row)
 /* ---- Layout -------------------------------------------------------------- */
 
 enum {
-	NAME_NARROW = 16, /* narrower only where there is nothing else to cut */
+	NAME_NARROW = 16,
 	NAME_WIDE = 32,
-	OTHER_MAX = 20,
-	CELL_MIN = 6,
+	CIRCUIT_NARROW = 7, /* its heading */
+	OTHER_WIDE = 20,
+	CELL_MIN = 5,
+	CLASS_MIN = 7,
 	BAR = 8,
 	GAP = 1,
 	MARK = 1, /* beside the title of the column sorted by, before a row */
@@ -374,9 +378,10 @@ static int smaller(int a, int b)
 static int cell_width(const struct table *table, size_t column)
 {
 	const struct column *c = &table->columns[column];
-	int width = larger(text_width(c->title) + MARK, CELL_MIN);
+	int width = c->unit == LQOS_UNIT_CLASS ? CLASS_MIN : CELL_MIN;
 	char buf[CELL_TEXT];
 
+	width = larger(width, text_width(c->title) + MARK);
 	width = larger(width, text_width(text_unit(c)));
 	for (size_t i = 0; i < table->n_rows; i++) {
 		text_cell(buf, c, table->rows[i].cells[column]);
@@ -399,18 +404,16 @@ static size_t columns_in(const struct layout *l, size_t n_columns, size_t first,
 	return n;
 }
 
-static int label_widest(const struct table *table, size_t field, int max)
+static void see_labels(struct layout *l, const struct table *table)
 {
-	int width = 0;
-
 	for (size_t i = 0; i < table->n_rows; i++) {
-		const char *text =
-			*(const char *const *)((const char *)&table->rows[i] +
-					       field);
+		const struct row *row = &table->rows[i];
 
-		width = larger(width, text_width(text));
+		l->widest.circuit =
+			larger(l->widest.circuit, text_width(row->circuit_id));
+		l->widest.name = larger(l->widest.name, text_width(row->name));
+		l->widest.node = larger(l->widest.node, text_width(row->node));
 	}
-	return smaller(width, max);
 }
 
 /* Takes want and a gap from *left if both are there. */
@@ -422,43 +425,39 @@ static int take(int *left, int want)
 	return want;
 }
 
-void layout_make(struct layout *out, const struct table *table, int width,
+void layout_make(struct layout *l, const struct table *table, int width,
 		 size_t keep)
 {
 	size_t n_columns = table->n_columns, bars = 0;
-	struct layout l = {0};
-	int name, left;
+	int left, more;
 
 	if (n_columns > LAYOUT_COLUMNS)
 		n_columns = LAYOUT_COLUMNS;
 	for (size_t i = 0; i < n_columns; i++) {
-		l.widths[i] = cell_width(table, i);
-		bars += is_throughput(&table->columns[i]);
+		l->widths[i] = cell_width(table, i);
+		bars += column_is_throughput(&table->columns[i]);
 	}
-	name = larger(
-		label_widest(table, offsetof(struct row, name), NAME_WIDE),
-		NAME_NARROW);
-	left = width ? width - MARK - smaller(name, NAME_NARROW) : INT_MAX / 2;
-	l.n = columns_in(&l, n_columns, 0, left);
+	see_labels(l, table);
+	l->name = NAME_NARROW;
+	left = width ? width - MARK - l->name : INT_MAX / 2;
+	l->first = 0;
+	l->n = columns_in(l, n_columns, 0, left);
 	/* the column sorted by is always in sight */
-	while (keep < n_columns && keep >= l.first + l.n &&
-	       l.first < n_columns - 1) {
-		l.first++;
-		l.n = columns_in(&l, n_columns, l.first, left);
+	while (keep < n_columns && keep >= l->first + l->n &&
+	       l->first < n_columns - 1) {
+		l->first++;
+		l->n = columns_in(l, n_columns, l->first, left);
 	}
-	l.hidden = table->n_columns - l.n;
-	for (size_t i = l.first; i < l.first + l.n; i++)
-		left -= l.widths[i];
-	l.name = smaller(name, NAME_NARROW);
-	l.circuit = take(&left,
-			 label_widest(table, offsetof(struct row, circuit_id),
-				      OTHER_MAX));
-	name = smaller(name - l.name, left);
-	l.name += name;
-	left -= name;
-	l.node = take(&left, label_widest(table, offsetof(struct row, node),
-					  OTHER_MAX));
-	if (width && bars && take(&left, BAR * bars))
-		l.bar = BAR;
-	*out = l;
+	l->hidden = table->n_columns - l->n;
+	for (size_t i = l->first; i < l->first + l->n; i++)
+		left -= l->widths[i];
+	if (l->widest.circuit) /* else nothing there is a circuit */
+		l->widest.circuit = larger(l->widest.circuit, CIRCUIT_NARROW);
+	l->circuit = take(&left, smaller(l->widest.circuit, OTHER_WIDE));
+	more = smaller(l->widest.name, NAME_WIDE) - l->name;
+	more = larger(smaller(more, left), 0);
+	l->name += more;
+	left -= more;
+	l->node = take(&left, smaller(l->widest.node, OTHER_WIDE));
+	l->bar = width && bars && take(&left, BAR * bars) ? BAR : 0;
 }

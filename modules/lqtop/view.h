@@ -17,7 +17,8 @@ struct column {
 };
 
 struct row {
-	uint32_t slot; /* 0: not a subscriber */
+	uint32_t slot;
+	bool unknown; /* of hosts that are no subscriber */
 	const char *circuit_id, *name, *node;
 	uint64_t down_max, up_max; /* bit/s; 0: no plan */
 	struct lqos_cell *cells;
@@ -35,6 +36,7 @@ struct table {
 
 struct view {
 	json_t *json; /* owner of all strings */
+	uint64_t seq; /* of the daemon's snapshot */
 	uint64_t ts_ns;
 	struct table subscribers, interfaces, global;
 	struct lqos_cell *totals; /* of subscribers' columns; only rates */
@@ -89,6 +91,8 @@ void text_bar(char *buf, size_t size, uint64_t part, uint64_t whole, int width);
 void text_sparks(char *buf, size_t size, const uint64_t *values, size_t n,
 		 int width);
 
+/* Does it count what a subscriber's plan limits? */
+bool column_is_throughput(const struct column *column);
 /* Is more than 80 % of either side of the row's plan in use? */
 bool row_is_busy(const struct table *table, const struct row *row);
 /* How much of which plan this cell is, in bit/s; false: it is none of any. */
@@ -105,10 +109,14 @@ struct layout {
 	size_t first, n;	 /* columns that are shown */
 	int widths[LAYOUT_COLUMNS];
 	size_t hidden; /* columns that there is no room for */
+	struct {
+		int circuit, name, node;
+	} widest; /* so far: nothing moves when rows come and go */
 };
 
-/* width 0: as wide as it takes.  Column keep is shown whatever happens. */
-void layout_make(struct layout *out, const struct table *table, int width,
+/* width 0: as wide as it takes.  Column keep is shown whatever happens.  l is
+ * zero, or that of the frame before. */
+void layout_make(struct layout *l, const struct table *table, int width,
 		 size_t keep);
 
 #endif /* LQTOP_VIEW_H */

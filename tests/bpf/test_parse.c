@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Every packet of cases.c through every program that parses, in both
+ * directions: what the descriptor says, what is counted, and that the packet
+ * passes as it came.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+
+#include "core/cleanup.h"
+#include "tests/bpf/cases.h"
+#include "tests/bpf/datapath.h"
+
+#include "bpf/datapath.skel.h"
+
+enum { ETHER = 14, SLOT = 7, HANDLE = 0x20015, CPU = 3 };
+
+/* Where a packet may be parsed. */
+enum path { METADATA, SCRATCH, OBSERVE, EGRESS, PATHS };
+
+static const char *const path_names[PATHS] = {
+	[METADATA] = "to metadata",
+	[SCRATCH] = "to scratch",
+	[OBSERVE] = "again at observe",
+	[EGRESS] = "at egress",
+};
+
+static struct datapath *with_metadata, *without;
+static struct packet_ends ends[2][2]; /* by IP version (6), direction */
+
+static struct datapath *on_path(enum path path)
+{
+	return path == METADATA ? with_metadata : without;
+}
+
+/* lq_observe knows the direction by the interface: the loopback interface is
+ * the internet's on one of the datapaths, and not on the other. */
+static const struct bpf_program *entry(enum path path,
+				       enum lqos_direction direction)
+{
+	const struct datapath_bpf *skel = on_path(path)->skel;
+
+	if (path == OBSERVE)
+		return direction == LQOS_DOWN
+			       ? with_metadata->skel->progs.lq_observe
+			       : skel->progs.lq_observe;
+	if (path == EGRESS)
+		return direction == LQOS_DOWN ? skel->progs.lq_to_subs
+					      : skel->progs.lq_to_inet;
+	return direction == LQOS_DOWN ? skel->progs.lq_from_inet
+				      : skel->progs.lq_from_subs;
+}
+
+struct expected {
+	struct lqos_packet pkt;
+	enum dp_counter reason;
+};
+
+static void expected_counts(enum path path, const struct expected *want,
+			    struct dp_counters *counts)
+{
+	memset(counts, 0, sizeof(*counts));
+	switch (path) {
+	case SCRATCH:
+		counts->count[DP_NO_METADATA]++;
+		/* fall through */
+	case METADATA:
+		counts->count[DP_RECEIVED]++;
+		break;
+	case OBSERVE:
+		counts->count[DP_OBSERVED]++;
+		counts->count[DP_PARSED_AGAIN]++;
+		break;
+	default:
+		counts->count[DP_SENT]++;
+		counts->count[DP_SENT_PARSED]++;
+		break;
+	}
+	if (want->reason != DP_RECEIVED)
+		counts->count[want->reason]++;
+}
+
+#define MUST_BE(what_, got_, want_)                                        \
+	do {                                                               \
+		if ((got_) != (want_))                                     \
+			fail_msg("%s: " what_ " is %#x, expected %#x", at, \
+				 (unsigned int)(got_),                     \
+				 (unsigned int)(want_));                   \
+	} while (0)
+
+static void check_packet(const char *at, const struct lqos_packet *got,
+			 const struct lqos_packet *want)
+{
+	MUST_BE("magic", got->magic, LQOS_PACKET_MAGIC);
+	MUST_BE("version", got->version, LQOS_PACKET_VERSION);
+	MUST_BE("flags", got->flags, want->flags);
+	MUST_BE("l3_off", got->l3_off, want->l3_off);
+	MUST_BE("l4_proto", got->l4_proto, want->l4_proto);
+	MUST_BE("l4_off", got->l4_off, want->l4_off);
+	MUST_BE("slot", got->slot, want->slot);
+	MUST_BE("handle", got->handle, want->handle);
+	MUST_BE("cpu", got->cpu, want->cpu);
+}
+
+static void check(const char *at, enum path path,
+		  enum lqos_direction direction, const struct packet *p,
+		  const struct expected *want)
+{
+	const struct bpf_program *prog = entry(path, direction);
+	struct datapath *dp = path == OBSERVE && direction == LQOS_DOWN
+				      ? with_metadata
+				      : on_path(path);
+	struct dp_counters before = *datapath_counters(dp), counts;
+	struct lqos_packet pkt;
+	struct outcome out;
+	int i, rc;
+
+	assert_int_equal(datapath_clear_scratch(dp), 0);
+	rc = path == EGRESS ? run_tc(prog, p->data, p->len, &out)
+			    : run_xdp(prog, p->data, p->len, NULL, &out);
+	if (rc)
+		fail_msg("%s: cannot run: %s", at, strerror(-rc));
+	MUST_BE("verdict", out.verdict,
+		path == EGRESS ? (uint32_t)TC_ACT_UNSPEC : XDP_PASS);
+	MUST_BE("length", out.len, p->len);
+	if (memcmp(out.frame, p->data, p->len))
+		fail_msg("%s: the packet was changed", at);
+
+	MUST_BE("described", out.described, path == METADATA);
+	pkt = out.pkt;
+	if (path != METADATA)
+		assert_int_equal(datapath_scratch(dp, &pkt), 0);
+	check_packet(at, &pkt, &want->pkt);
+
+	expected_counts(path, want, &counts);
+	for (i = 0; i < DP_COUNTERS; i++)
+		if (datapath_counters(dp)->count[i] - before.count[i] !=
+		    counts.count[i])
+			fail_msg("%s: counter %d moved by %llu, expected %llu",
+				 at, i,
+				 datapath_counters(dp)->count[i] -
+					 before.count[i],
+				 counts.count[i]);
+}
+
+/* A frame of these layers on every path, in both directions. */
+static void check_all(const char *outer, const char *inner, bool ipv6,
+		      const uint32_t *layers, const struct expected *base)
+{
+	struct expected want = *base;
+	struct packet p;
+	char at[256];
+	int direction, path;
+
+	for (direction = LQOS_DOWN; direction <= LQOS_UP; direction++) {
+		packet_build(&p, &ends[ipv6][direction], layers);
+		want.pkt.flags = base->pkt.flags;
+		if (direction == LQOS_UP)
+			want.pkt.flags |= LQOS_PACKET_UP;
+		for (path = 0; path < PATHS; path++) {
+			if (path == EGRESS && !run_tc_can(p.data, p.len))
+				continue;
+			snprintf(at, sizeof(at), "%s, %s, IPv%c, %s, %s", outer,
+				 inner, ipv6 ? '6' : '4',
+				 direction == LQOS_UP ? "up" : "down",
+				 path_names[path]);
+			check(at, (enum path)path,
+			      (enum lqos_direction)direction, &p, &want);
+		}
+	}
+}
+
+static void test_payload(void **state)
+{
+	const struct payload *payload = *state;
+	uint32_t layers[PACKET_LAYERS];
+	size_t i;
+	int ipv6;
+
+	for (i = 0; i < n_encapsulations; i++) {
+		const struct encapsulation *e = &encapsulations[i];
+
+		case_layers(e, payload->layers, layers);
+		for (ipv6 = 0; ipv6 < 2; ipv6++) {
+			struct expected want = {
+				.reason = payload->reason,
+				.pkt = {.flags = payload->flags,
+					.l3_off = ETHER + e->len,
+					.l4_proto = payload->proto,
+					.slot = SLOT,
+					.handle = HANDLE,
+					.cpu = CPU},
+			};
+
+			if (!(payload->families &
+			      (ipv6 ? CASE_IPV6 : CASE_IPV4)))
+				continue;
+			if (ipv6) {
+				want.pkt.flags |= LQOS_PACKET_IPV6;
+				if (payload->proto == 1)
+					want.pkt.l4_proto = 58;
+			}
+			if (payload->l4 != CASE_NO_L4)
+				want.pkt.l4_off =
+					(uint16_t)(ETHER + e->len +
+						   (ipv6 ? 40 : 20) +
+						   payload->l4);
+			check_all(e->name, payload->name, ipv6, layers, &want);
+		}
+	}
+}
+
+static void test_stranger(void **state)
+{
+	const struct stranger *stranger = *state;
+	const struct expected want = {
+		.reason = stranger->reason,
+		.pkt = {.cpu = UINT32_MAX},
+	};
+
+	check_all("stranger", stranger->name, false, stranger->layers, &want);
+	check_all("stranger", stranger->name, true, stranger->layers, &want);
+}
+
+/* ---- The builder itself -------------------------------------------------- */
+
+/* The sum over all words, checksum included, is all ones. */
+static uint32_t ones_sum(const uint8_t *at, size_t len, uint32_t start)
+{
+	uint64_t total = start;
+	size_t i;
+
+	for (i = 0; i + 1 < len; i += 2)
+		total += (uint32_t)(at[i] * 256 + at[i + 1]);
+	if (len % 2)
+		total += at[len - 1] * 256U;
+	return (uint32_t)(total % 65535);
+}
+
+/* The example that every text on IPv4's checksum has. */
+static void test_builder_ipv4(void **state)
+{
+	static const uint8_t known[20] = {
+		0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11,
+		0xb8, 0x61, 0xc0, 0xa8, 0x00, 0x01, 0xc0, 0xa8, 0x00, 0xc7};
+	const uint32_t layers[PACKET_LAYERS] = {P_IP, P_UDP, P_DATA(87)};
+	struct packet_ends example;
+	struct packet p;
+
+	(void)state;
+	packet_ends_set(&example, "192.168.0.1", "192.168.0.199");
+	packet_build(&p, &example, layers);
+	assert_int_equal(p.len, ETHER + 115);
+	assert_memory_equal(p.data + ETHER, known, sizeof(known));
+}
+
+static void check_l4_sum(bool ipv6, uint32_t l4_layer, uint8_t proto,
+			 uint32_t data)
+{
+	const uint32_t layers[PACKET_LAYERS] = {P_VLAN, P_IP, l4_layer,
+						P_DATA(data), P_PAD(3)};
+	struct packet p;
+	uint32_t start;
+	uint8_t *l4;
+	size_t len;
+
+	packet_build(&p, &ends[ipv6][0], layers);
+	l4 = p.data + p.l3_off + (ipv6 ? 40 : 20);
+	len = (size_t)(p.data + p.len - 3 - l4);
+	start = ones_sum(p.data + p.l3_off + (ipv6 ? 8 : 12), ipv6 ? 32 : 8, 0);
+	start += proto + (uint32_t)len;
+	if (proto == 1)
+		start = 0;
+	assert_int_equal(ones_sum(l4, len, start), 0);
+	if (proto == 17)
+		assert_int_equal(l4[4] * 256 + l4[5], len);
+}
+
+static void test_builder_l4(void **state)
+{
+	uint32_t data;
+
+	(void)state;
+	for (data = 1; data < 70; data++) {
+		check_l4_sum(false, P_TCP, 6, data);
+		check_l4_sum(true, P_TCP, 6, data);
+		check_l4_sum(false, P_UDP, 17, data);
+		check_l4_sum(true, P_UDP, 17, data);
+		check_l4_sum(false, P_ICMP, 1, data);
+		check_l4_sum(true, P_ICMP, 58, data);
+	}
+}
+
+static void test_builder_lengths(void **state)
+{
+	const uint32_t layers[PACKET_LAYERS] = {P_PPPOE, P_IP, P_UDP,
+						P_DATA(10), P_PAD(5)};
+	const uint32_t llc[PACKET_LAYERS] = {P_LLC(0x4242), P_DATA(35),
+					     P_PAD(8)};
+	struct packet p;
+
+	(void)state;
+	packet_build(&p, &ends[true][0], layers);
+	assert_int_equal(p.data[18] * 256 + p.data[19], 2 + 40 + 8 + 10);
+	assert_int_equal(p.data[26] * 256 + p.data[27], 8 + 10);
+	assert_int_equal(p.len, 14 + 8 + 40 + 8 + 10 + 5);
+	packet_build(&p, &ends[false][0], llc);
+	assert_int_equal(p.data[12] * 256 + p.data[13], 38);
+	assert_int_equal(p.len, 60);
+}
+
+/* ---- Set-up -------------------------------------------------------------- */
+
+static void own(struct datapath *dp)
+{
+	struct packet p;
+	const uint32_t layers[PACKET_LAYERS] = {P_IP};
+	struct outcome out;
+	int ipv6;
+
+	assert_int_equal(datapath_own(dp, "100.64.1.2/32", SLOT, HANDLE, CPU),
+			 0);
+	assert_int_equal(datapath_own(dp, "2001:db8:1:2::/64", SLOT, HANDLE,
+				      CPU),
+			 0);
+	/* Whoever takes the wrong end of a packet finds these. */
+	assert_int_equal(datapath_own(dp, "198.51.100.0/24", 66, 0x6660666, 66),
+			 0);
+	assert_int_equal(datapath_own(dp, "2001:db8:ffff::/48", 66, 0x6660666,
+				      66),
+			 0);
+	/* From here on no packet's owner is looked up in the trie. */
+	for (ipv6 = 0; ipv6 < 2; ipv6++) {
+		packet_build(&p, &ends[ipv6][LQOS_DOWN], layers);
+		assert_int_equal(run_xdp(dp->skel->progs.lq_from_inet, p.data,
+					 p.len, NULL, &out),
+				 0);
+	}
+}
+
+static int set_up(void **state)
+{
+	const struct datapath_knobs plain = {.inet_ifindex = LOOPBACK_IFINDEX};
+	const struct datapath_knobs none = {.no_metadata = true};
+
+	(void)state;
+	packet_ends_set(&ends[false][LQOS_DOWN], "198.51.100.7", "100.64.1.2");
+	packet_ends_set(&ends[false][LQOS_UP], "100.64.1.2", "198.51.100.7");
+	packet_ends_set(&ends[true][LQOS_DOWN], "2001:db8:ffff::7:1",
+			"2001:db8:1:2::3:4");
+	packet_ends_set(&ends[true][LQOS_UP], "2001:db8:1:2::3:4",
+			"2001:db8:ffff::7:1");
+	if (datapath_new(&with_metadata, &plain) ||
+	    datapath_new(&without, &none))
+		return -1;
+	own(with_metadata);
+	own(without);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	datapath_free(&with_metadata);
+	datapath_free(&without);
+	return 0;
+}
+
+static const struct CMUnitTest builder_tests[] = {
+	cmocka_unit_test(test_builder_ipv4),
+	cmocka_unit_test(test_builder_l4),
+	cmocka_unit_test(test_builder_lengths),
+};
+
+int main(void)
+{
+	size_t n = 0, i, most = n_payloads + n_strangers +
+				ARRAY_SIZE(builder_tests);
+	autofree struct CMUnitTest *tests = calloc(most, sizeof(*tests));
+	int skip = datapath_skip();
+
+	if (skip || !tests)
+		return skip ? skip : 1;
+	for (i = 0; i < ARRAY_SIZE(builder_tests); i++)
+		tests[n++] = builder_tests[i];
+	for (i = 0; i < n_payloads; i++)
+		tests[n++] = (struct CMUnitTest){
+			.name = payloads[i].name,
+			.test_func = test_payload,
+			.initial_state = (void *)(uintptr_t)&payloads[i],
+		};
+	for (i = 0; i < n_strangers; i++)
+		tests[n++] = (struct CMUnitTest){
+			.name = strangers[i].name,
+			.test_func = test_stranger,
+			.initial_state = (void *)(uintptr_t)&strangers[i],
+		};
+	return _cmocka_run_group_tests("parse", tests, n, set_up, tear_down);
+}
