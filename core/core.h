@@ -267,6 +267,7 @@ enum {
 	CORE_BUS_OUT_MAX = 4 << 20,  /* unread replies: no request is read */
 	CORE_BUS_CLIENTS_MAX = 2048,
 	CORE_BUS_DEPTH_MAX = 32, /* nesting of JSON */
+	CORE_BUS_VALUES_MAX = 32768, /* in one request or batch */
 };
 
 /* Binds path with mode 0660 and the named group (skipped if there is none). */

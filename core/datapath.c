@@ -399,6 +399,8 @@ int core_datapath_new(struct core_datapath **out, struct core *core,
 	rc = build(dp);
 	if (!rc)
 		rc = datapath_add_columns(dp);
+	if (!rc)
+		rc = interface_add_columns(dp);
 	if (rc) {
 		core_datapath_free(&dp);
 		return rc;

@@ -60,6 +60,10 @@ void interface_restore_xps(const struct lqos_interface *iface,
 /* Logs what about the interface costs speed when packets go by cpumap. */
 void interface_advise(const struct lqos_interface *iface);
 
+/* Opens what the kernel counts in statistics/FILE; the fd is the caller's, or
+ * -errno. */
+int interface_open_statistic(const char *name, const char *file);
+
 /* ---- attach.c ------------------------------------------------------------ */
 
 struct attachment {
@@ -160,5 +164,8 @@ int datapath_pin_maps(const struct core_datapath *dp, const char *module,
 		      struct bpf_object *obj);
 /* Registers the datapath's counters as global columns. */
 int datapath_add_columns(struct core_datapath *dp);
+/* Registers the kernel's counters as interface columns (interface_columns.c).
+ */
+int interface_add_columns(struct core_datapath *dp);
 
 #endif /* CORE_DATAPATH_H */

@@ -9,24 +9,32 @@
 #include "core/cleanup.h"
 #include "core/datapath.h"
 
-static const char *const counter_names[DP_COUNTERS] = {
-	[DP_RECEIVED] = "received",
-	[DP_NOT_IP] = "not_ip",
-	[DP_TRUNCATED] = "truncated",
-	[DP_BAD_HEADER] = "bad_header",
-	[DP_TAGS] = "too_many_tags",
-	[DP_EXTENSIONS] = "too_many_extensions",
-	[DP_FRAGMENT] = "fragment",
-	[DP_L4_TRUNCATED] = "l4_truncated",
-	[DP_L4_OTHER] = "l4_other",
-	[DP_UNKNOWN_HOST] = "unknown_host",
-	[DP_TRIE] = "trie_lookups",
-	[DP_NO_METADATA] = "no_metadata",
-	[DP_OBSERVED] = "observed",
-	[DP_PARSED_AGAIN] = "parsed_again",
-	[DP_SENT] = "sent",
-	[DP_SENT_PARSED] = "sent_parsed",
-	[DP_QUEUE_FULL] = "cpu_queue_full",
+static const struct {
+	const char *name, *help;
+} counters[DP_COUNTERS] = {
+	[DP_RECEIVED] = {"received", "frames that arrived"},
+	[DP_NOT_IP] = {"not_ip", "ARP, STP, LACP and the like: passed"},
+	[DP_TRUNCATED] = {"truncated", "ended before their IP header: passed"},
+	[DP_BAD_HEADER] = {"bad_header", "with a bad IP header: passed"},
+	[DP_TAGS] = {"too_many_tags",
+		     "more VLAN tags or labels than 4: passed"},
+	[DP_EXTENSIONS] = {"too_many_extensions",
+			   "more IPv6 extensions than 6: by address"},
+	[DP_FRAGMENT] = {"fragment", "fragments: steered by address"},
+	[DP_L4_TRUNCATED] = {"l4_truncated", "their L4 header cut: by address"},
+	[DP_L4_OTHER] = {"l4_other", "not TCP, UDP or ICMP: by address"},
+	[DP_UNKNOWN_HOST] = {"unknown_host", "IP, but no subscriber's"},
+	[DP_TRIE] = {"trie_lookups", "look-ups that the cache did not answer"},
+	[DP_NO_METADATA] = {"no_metadata",
+			    "the driver had no room for the descriptor"},
+	[DP_OBSERVED] = {"observed", "frames that the observers saw"},
+	[DP_PARSED_AGAIN] = {"parsed_again",
+			     "of these, parsed again: no descriptor came"},
+	[DP_SENT] = {"sent", "skbs on their way out"},
+	[DP_SENT_PARSED] = {"sent_parsed",
+			    "of these, parsed again: no descriptor came"},
+	[DP_QUEUE_FULL] = {"cpu_queue_full",
+			   "dropped by cpumap: the CPU did not keep up"},
 };
 
 static json_t *interfaces_json(const struct core_datapath *dp)
@@ -76,7 +84,7 @@ static json_t *chains_json(const struct core_datapath *dp)
 
 static json_t *counters_json(const struct core_datapath *dp)
 {
-	json_t *counters = json_object(), *cpus = json_array();
+	json_t *sums = json_object(), *cpus = json_array();
 	uint32_t cpu;
 	int i;
 
@@ -85,8 +93,7 @@ static json_t *counters_json(const struct core_datapath *dp)
 
 		for (cpu = 0; cpu < dp->possible_cpus; cpu++)
 			sum += dp->counters[cpu].count[i];
-		json_object_set_new(counters, counter_names[i],
-				    json_integer(sum));
+		json_object_set_new(sums, counters[i].name, json_integer(sum));
 	}
 	for (i = 0; i < (int)dp->n_cpus; i++) {
 		const __u64 *count = dp->counters[dp->cpus[i]].count;
@@ -98,7 +105,7 @@ static json_t *counters_json(const struct core_datapath *dp)
 				  "observed", (json_int_t)count[DP_OBSERVED],
 				  "sent", (json_int_t)count[DP_SENT]));
 	}
-	return json_pack("{s:o,s:o}", "total", counters, "cpus", cpus);
+	return json_pack("{s:o,s:o}", "total", sums, "cpus", cpus);
 }
 
 json_t *core_datapath_status(struct core_datapath *dp)
@@ -182,9 +189,9 @@ int datapath_add_columns(struct core_datapath *dp)
 	rc = lqos_defer(dp->core->ctx, free, columns);
 	for (i = 0; i < DP_COUNTERS && !rc; i++) {
 		columns[i] = (struct counter_column){
-			.decl = {.name = counter_names[i],
-				 .title = counter_names[i],
-				 .help = "a counter of the datapath",
+			.decl = {.name = counters[i].name,
+				 .title = counters[i].name,
+				 .help = counters[i].help,
 				 .kind = LQOS_COUNTER,
 				 .unit = LQOS_UNIT_PACKETS,
 				 .scope = LQOS_SCOPE_GLOBAL,

@@ -20,21 +20,34 @@
 
 #define WHO "interfaces"
 
-/* class/net/NAME/queues of our own network namespace. */
-static int open_queues(const char *name)
+/* class/net/NAME/WHAT of our own network namespace. */
+static int open_class(const char *name, const char *what, int flags)
 {
 	autoclose int fs = fsopen("sysfs", FSOPEN_CLOEXEC);
 	autoclose int top = -1;
-	char path[64];
+	char path[128];
 	int fd;
 
 	if (fs >= 0 && !fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
 		top = fsmount(fs, FSMOUNT_CLOEXEC, 0);
 	if (top < 0)
 		top = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	snprintf(path, sizeof(path), "class/net/%s/queues", name);
-	fd = openat(top, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "class/net/%s/%s", name, what);
+	fd = openat(top, path, O_RDONLY | O_CLOEXEC | flags);
 	return fd < 0 ? -errno : fd;
+}
+
+static int open_queues(const char *name)
+{
+	return open_class(name, "queues", O_DIRECTORY);
+}
+
+int interface_open_statistic(const char *name, const char *file)
+{
+	char what[64];
+
+	snprintf(what, sizeof(what), "statistics/%s", file);
+	return open_class(name, what, 0);
 }
 
 static int count_queues(struct lqos_interface *iface)

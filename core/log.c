@@ -41,6 +41,7 @@ static const struct {
 
 struct thresholds {
 	enum lqos_level base;
+	enum lqos_level libraries; /* a -v less: they are talkative */
 	size_t n;
 	struct {
 		char who[NAME_SIZE];
@@ -59,7 +60,8 @@ struct site {
 	char sample[SAMPLE_SIZE]; /* the first that was suppressed */
 };
 
-static struct thresholds thresholds = {.base = LQOS_INFO};
+static struct thresholds thresholds = {.base = LQOS_INFO,
+				       .libraries = LQOS_INFO};
 static struct site sites[SITES];
 static void (*sink)(enum lqos_level level, const char *line, void *arg);
 static void *sink_arg;
@@ -93,6 +95,10 @@ int core_log_setup(const char *spec, unsigned int verbose)
 	size_t len = strcspn(spec, ",");
 	int rc = parse_level(spec, len, verbose, &new.base);
 
+	if (!rc)
+		rc = parse_level(spec, len, verbose ? verbose - 1 : 0,
+				 &new.libraries);
+
 	for (spec += len; !rc && *spec; spec += len) {
 		size_t who;
 
@@ -120,6 +126,8 @@ static bool enabled(const char *who, enum lqos_level level)
 	for (size_t i = 0; i < thresholds.n; i++)
 		if (!strcmp(thresholds.modules[i].who, who))
 			return level <= thresholds.modules[i].level;
+	if (!strcmp(who, "libbpf") || !strcmp(who, "libevent"))
+		return level <= thresholds.libraries;
 	return level <= thresholds.base;
 }
 

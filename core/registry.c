@@ -5,9 +5,6 @@
  * Every change of a prefix goes through the hooks to the kernel first; one that
  * is refused there leaves no trace here.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* tdestroy(), twalk_r() */
-#endif
 #include <errno.h>
 #include <string.h>
 

@@ -42,7 +42,7 @@ int lqos_prefixes(struct lqos_ctx *ctx,
 static bool would_move(const struct core_mapping *m, uint32_t cpu,
 		       uint32_t handle)
 {
-	return !m->p.by_hand && (m->p.cpu != cpu || m->p.handle != handle);
+	return !m->p.own_place && (m->p.cpu != cpu || m->p.handle != handle);
 }
 
 /* What the circuit's mappings before end were, into the kernel again. */
@@ -97,7 +97,7 @@ int lqos_place(struct lqos_ctx *ctx, uint32_t slot, uint32_t cpu,
 
 /* Map p to the circuit of that id, which is made if there is none. */
 static int map_by_hand(struct core_registry *r, const char *circuit_id,
-		       const struct lqos_prefix *p, char *why, size_t why_size)
+		       struct lqos_prefix *p, char *why, size_t why_size)
 {
 	struct core_mapping *old = core_mapping_find(r, p);
 	uint32_t old_slot = old ? old->p.slot : 0;
@@ -114,6 +114,13 @@ static int map_by_hand(struct core_registry *r, const char *circuit_id,
 				 strerror(-rc), r->max_subscribers);
 			return rc;
 		}
+	}
+	if (made && p->own_place) {
+		c->s.cpu = p->cpu;
+		c->s.handle = p->handle;
+	} else if (!p->own_place) {
+		p->cpu = c->s.cpu;
+		p->handle = c->s.handle;
 	}
 	rc = core_mapping_put(r, c, old, p);
 	if (rc) {
@@ -149,6 +156,7 @@ int lqos_mapping_add(struct lqos_ctx *ctx, const struct lqos_mapping *m,
 	p.cpu = m->cpu;
 	p.handle = m->handle;
 	p.by_hand = true;
+	p.own_place = m->handle != 0;
 	p.device_id = m->device_id;
 
 	circuit_id = core_text_clean(wanted, &repaired);

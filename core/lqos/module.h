@@ -366,6 +366,7 @@ struct lqos_prefix {
 	uint32_t cpu;	 /* UINT32_MAX: none */
 	uint32_t handle; /* 0: none */
 	bool by_hand;	 /* from the bus, not from a file */
+	bool own_place;	 /* cpu and handle are its own, not its circuit's */
 	const char *device_id;
 };
 
@@ -384,8 +385,8 @@ LQOS_API int lqos_prefixes(struct lqos_ctx *ctx,
 /* Called after circuits or prefixes came or went (never for placements). */
 LQOS_API int lqos_subscribers_watch(struct lqos_ctx *ctx, void (*fn)(void *arg),
 				    void *arg);
-/* Give the subscriber a CPU and a class, and so all its prefixes that were not
- * placed by hand.  -ENOENT: no such slot. */
+/* Give the subscriber a CPU and a class, and so all its prefixes that have no
+ * place of their own.  -ENOENT: no such slot. */
 LQOS_API int lqos_place(struct lqos_ctx *ctx, uint32_t slot, uint32_t cpu,
 			uint32_t handle);
 
@@ -393,8 +394,8 @@ struct lqos_mapping {
 	const char *ip;		/* "192.0.2.1", "2001:db8::/56" */
 	const char *circuit_id; /* NULL: the canonical text of ip */
 	const char *device_id;	/* NULL: none */
-	uint32_t cpu;
-	uint32_t handle;
+	uint32_t cpu;		/* used only if handle is not 0 */
+	uint32_t handle;	/* 0: placed as its circuit is */
 };
 /*
  * Map an address range by hand.  The circuit is made if nobody has that id.

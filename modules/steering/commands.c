@@ -44,25 +44,6 @@ static bool is_our_cpu(const struct steering *st, json_int_t cpu)
 	return false;
 }
 
-/* Where a mapping without a class goes: with its circuit, else where there is
- * most room. */
-static int choose_place(struct steering *st, const char *circuit_id,
-			struct lqos_mapping *m)
-{
-	uint32_t slots = lqos_subscriber_slots(st->ctx), slot;
-	const struct lqos_subscriber *s;
-
-	for (slot = 1; slot < slots && circuit_id; slot++) {
-		s = lqos_subscriber(st->ctx, slot);
-		if (!s || !s->handle || strcmp(s->circuit_id, circuit_id))
-			continue;
-		m->cpu = s->cpu;
-		m->handle = s->handle;
-		return 0;
-	}
-	return -ENOENT;
-}
-
 static int read_place(struct lqos_call *call, struct steering *st,
 		      struct lqos_mapping *m)
 {
@@ -70,12 +51,9 @@ static int read_place(struct lqos_call *call, struct steering *st,
 	const json_t *cpu = json_object_get(params, "cpu");
 	const json_t *class = json_object_get(params, "classid");
 
-	m->cpu = UINT32_MAX;
-	m->handle = 0;
-	if (!cpu && !class) {
-		choose_place(st, m->circuit_id, m);
+	/* Neither: its circuit's place, or the plan's. */
+	if (!cpu && !class)
 		return 0;
-	}
 	if (!json_is_string(class) ||
 	    parse_class(json_string_value(class), &m->handle))
 		return lqos_call_fail(

@@ -259,6 +259,12 @@ void plan_remove(struct plan *plan, uint32_t slot)
 	*c = (struct circuit){};
 }
 
+bool plan_has(const struct plan *plan, uint32_t slot, uint32_t node)
+{
+	return slot < plan->n_circuits && plan->circuits[slot].there &&
+	       plan->circuits[slot].node == node;
+}
+
 uint32_t plan_handle(const struct plan *plan, uint32_t slot)
 {
 	return slot < plan->n_circuits ? plan->circuits[slot].handle : 0;

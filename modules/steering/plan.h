@@ -6,6 +6,7 @@
 #ifndef STEERING_PLAN_H
 #define STEERING_PLAN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/lqos/module.h"
@@ -38,6 +39,8 @@ int plan_place(struct plan *plan, uint32_t slot, uint32_t node,
 /* The circuit is gone: its minor may be given to another. */
 void plan_remove(struct plan *plan, uint32_t slot);
 
+/* Is the circuit in the plan, and under that node? */
+bool plan_has(const struct plan *plan, uint32_t slot, uint32_t node);
 /* TC handle (queue + 1) << 16 | minor; 0: not placed. */
 uint32_t plan_handle(const struct plan *plan, uint32_t slot);
 uint32_t plan_node_handle(const struct plan *plan, uint32_t node);

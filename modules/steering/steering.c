@@ -101,6 +101,14 @@ static int place_all(struct steering *st)
 	return 0;
 }
 
+/* By the plan and still under that node, or by hand. */
+static bool is_placed(const struct steering *st,
+		      const struct lqos_subscriber *s)
+{
+	return plan_has(st->plan, s->slot, s->node) ||
+	       (s->handle && !plan_handle(st->plan, s->slot));
+}
+
 /* Circuits came or went: the others stay where they are, unless the tree they
  * hang in has changed. */
 static void on_change(void *arg)
@@ -118,7 +126,7 @@ static void on_change(void *arg)
 			plan_remove(st->plan, slot);
 	for (slot = 1; slot < slots; slot++) {
 		s = lqos_subscriber(st->ctx, slot);
-		if (!s || s->handle)
+		if (!s || is_placed(st, s))
 			continue;
 		plan_remove(st->plan, slot);
 		plan_place(st->plan, slot, s->node, s->down_max);

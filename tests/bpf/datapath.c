@@ -175,6 +175,8 @@ static void set_type(const struct datapath *dp, struct bpf_program *prog)
 
 	if (strncmp(section, "lqos/", 5))
 		return;
+	if (!strcmp(section, "lqos/observe_tc"))
+		bpf_program__set_autoload(prog, dp->knobs.one_interface);
 	if (!strcmp(section, "lqos/egress") ||
 	    !strcmp(section, "lqos/observe_tc")) {
 		bpf_program__set_type(prog, BPF_PROG_TYPE_SCHED_CLS);

@@ -106,6 +106,7 @@ struct prefix_1_0 {
 	uint32_t cpu;
 	uint32_t handle;
 	bool by_hand;
+	bool own_place;
 	const char *device_id;
 };
 
@@ -274,6 +275,7 @@ static void prefix_is_frozen(void **state)
 	SAME(cpu);
 	SAME(handle);
 	SAME(by_hand);
+	SAME(own_place);
 	SAME(device_id);
 #undef SAME
 	same_size(struct lqos_prefix, struct prefix_1_0);

@@ -325,6 +325,34 @@ static void deep_nesting(void **state)
 	}
 }
 
+static void many_values(void **state)
+{
+	/* Six more: three objects and arrays, and members before the last. */
+	for (size_t more = 0; more <= 1; more++) {
+		size_t n = CORE_BUS_VALUES_MAX - 5 + more;
+		char *line = calloc(2, n + 100), *end;
+		json_t *reply;
+
+		end = line + sprintf(line, "{\"jsonrpc\":\"2.0\",\"id\":1,"
+					   "\"method\":\"test.echo\","
+					   "\"params\":{\",[\":[");
+		for (size_t i = 0; i < n; i++)
+			end += sprintf(end, "%s0", i ? "," : "");
+		strcpy(end, "]}}");
+		reply = handle(*state, line);
+		free(line);
+		if (more)
+			assert_string_equal(
+				bench_str(reply, "error", "message", NULL),
+				"parse error: more than 32768 values");
+		else
+			assert_int_equal(json_array_size(bench_at(
+						 reply, "result", ",[", NULL)),
+					 n);
+		json_decref(reply);
+	}
+}
+
 static void brackets_in_strings_do_not_nest(void **state)
 {
 	expect_text(*state,
@@ -502,6 +530,7 @@ int main(void)
 		TEST(parse_errors_say_where),
 		TEST(raw_nuls),
 		TEST(deep_nesting),
+		TEST(many_values),
 		TEST(brackets_in_strings_do_not_nest),
 		TEST(notifications_have_no_reply),
 		TEST(batches),

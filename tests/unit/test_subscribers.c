@@ -186,6 +186,27 @@ static void placing(void **state)
 	assert_int_equal(mapped("100.64.0.9")->handle, 0x20003);
 }
 
+static void by_hand_without_a_place(void **state)
+{
+	struct lqos_mapping m = {.ip = "192.0.2.1", .circuit_id = "zz"};
+	char why[256];
+
+	(void)state;
+	load(THREE);
+	assert_int_equal(lqos_place(module, 1, 2, 0x20003), 0);
+	/* It goes where its circuit is, now and later. */
+	assert_int_equal(lqos_mapping_add(module, &m, why, sizeof(why)), 0);
+	assert_false(mapped("192.0.2.1")->own_place);
+	assert_int_equal(mapped("192.0.2.1")->handle, 0x20003);
+	assert_int_equal(lqos_place(module, 1, 3, 0x30003), 0);
+	assert_int_equal(mapped("192.0.2.1")->cpu, 3);
+	/* A circuit made for a mapping with a place has that place too. */
+	assert_int_equal(add("192.0.2.9", "own", 7), 0);
+	assert_true(mapped("192.0.2.9")->own_place);
+	assert_int_equal(lqos_subscriber(module, slot_of("own"))->cpu, 7);
+	check();
+}
+
 static void placing_is_refused(void **state)
 {
 	(void)state;
@@ -344,6 +365,7 @@ int main(void)
 		TEST(file_adopts_a_circuit_made_by_hand),
 		TEST(delete_and_clear),
 		TEST(placing),
+		TEST(by_hand_without_a_place),
 		TEST(placing_is_refused),
 		TEST(walking),
 		TEST(watching),
