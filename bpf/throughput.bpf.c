@@ -80,8 +80,10 @@ static __always_inline void count_host(const struct lqos_frame *f, __u32 cpu,
 		hi = ~0ULL;
 		lo = word[0];
 	}
-	hash = (lo ^ tp_seed) * 0xff51afd7ed558ccdULL;
-	hash = (hash ^ hash >> 33 ^ hi) * 0xc4ceb9fe1a85ec53ULL;
+	/* As owner_hash(): the first bytes count as much as the last. */
+	hash = (lo ^ tp_seed) * 0xff51afd7ed558ccdULL ^
+	       (hi ^ tp_seed) * 0xc4ceb9fe1a85ec53ULL;
+	hash = (hash ^ hash >> 32) * 0x9e3779b97f4a7c15ULL;
 	index = cpu * tp_sets + ((__u32)(hash >> 32) & (tp_sets - 1));
 	set = bpf_map_lookup_elem(&tp_hosts, &index);
 	if (!set)

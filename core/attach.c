@@ -174,6 +174,90 @@ int attach_xdp(struct attachment *a, int prog_fd, const char *mode,
 	return 0;
 }
 
+/* How many of a dump's answers match; -errno. */
+static int count_answers(struct nlmsghdr *request, mnl_cb_t match, void *arg,
+			 const int *n)
+{
+	struct mnl_socket *nl = mnl_socket_open(NETLINK_ROUTE);
+	char answer[DUMP_SIZE];
+	ssize_t len;
+	int rc = 0;
+
+	if (!nl)
+		return -errno;
+	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	request->nlmsg_seq = time(NULL);
+	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    mnl_socket_sendto(nl, request, request->nlmsg_len) < 0)
+		rc = -errno;
+	while (!rc) {
+		len = mnl_socket_recvfrom(nl, answer, sizeof(answer));
+		if (len < 0)
+			rc = -errno;
+		else if (mnl_cb_run(answer, len, request->nlmsg_seq,
+				    mnl_socket_get_portid(nl), match,
+				    arg) <= MNL_CB_STOP)
+			break;
+	}
+	mnl_socket_close(nl);
+	return rc ?: *n;
+}
+
+struct qdisc_search {
+	uint32_t ifindex;
+	int found;
+};
+
+static int match_clsact(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct tcmsg *tc = mnl_nlmsg_get_payload(nlh);
+	struct qdisc_search *search = arg;
+	const struct nlattr *attr;
+
+	if ((uint32_t)tc->tcm_ifindex != search->ifindex)
+		return MNL_CB_OK;
+	mnl_attr_for_each(
+		attr, nlh,
+		sizeof(*tc)) if (mnl_attr_get_type(attr) == TCA_KIND &&
+				 !strcmp(mnl_attr_get_str(attr), "clsact"))
+		search->found++;
+	return MNL_CB_OK;
+}
+
+static bool has_clsact(uint32_t ifindex)
+{
+	struct qdisc_search search = {.ifindex = ifindex};
+	char buf[256];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+
+	nlh->nlmsg_type = RTM_GETQDISC;
+	mnl_nlmsg_put_extra_header(nlh, sizeof(struct tcmsg));
+	return count_answers(nlh, match_clsact, &search, &search.found) > 0;
+}
+
+static int match_filter(const struct nlmsghdr *nlh, void *arg)
+{
+	int *n = arg;
+
+	*n += nlh->nlmsg_type == RTM_NEWTFILTER;
+	return MNL_CB_OK;
+}
+
+/* How many filters hang on one side of the interface's clsact; or -errno. */
+static int count_filters(uint32_t ifindex, uint32_t parent)
+{
+	char buf[256];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct tcmsg *tc;
+	int n = 0;
+
+	nlh->nlmsg_type = RTM_GETTFILTER;
+	tc = mnl_nlmsg_put_extra_header(nlh, sizeof(*tc));
+	tc->tcm_ifindex = ifindex;
+	tc->tcm_parent = parent;
+	return count_answers(nlh, match_filter, &n, &n);
+}
+
 int attach_tc(struct attachment *a, int prog_fd, struct restore *restore)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)a->iface.ifindex,
@@ -181,12 +265,12 @@ int attach_tc(struct attachment *a, int prog_fd, struct restore *restore)
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE,
 		    .priority = TC_PRIORITY, .prog_fd = prog_fd,
 		    .flags = BPF_TC_F_REPLACE);
-	int rc = bpf_tc_hook_create(&hook);
+	int rc = 0;
 
-	if (!rc)
-		rc = restore_note(restore, a->name, "clsact", "none");
-	else if (rc == -EEXIST)
-		rc = 0;
+	if (!has_clsact(a->iface.ifindex)) {
+		rc = restore_note(restore, a->name, "clsact", "none")
+			     ?: bpf_tc_hook_create(&hook);
+	}
 	if (rc)
 		return core_fail(WHO, rc, "%s: cannot add a clsact qdisc",
 				 a->name);
@@ -196,46 +280,6 @@ int attach_tc(struct attachment *a, int prog_fd, struct restore *restore)
 				 a->name);
 	a->tc = true;
 	return 0;
-}
-
-static int count_filter(const struct nlmsghdr *nlh, void *arg)
-{
-	int *n = arg;
-
-	if (nlh->nlmsg_type == RTM_NEWTFILTER)
-		(*n)++;
-	return MNL_CB_OK;
-}
-
-/* How many filters hang on one side of the interface's clsact; or -errno. */
-static int count_filters(uint32_t ifindex, uint32_t parent)
-{
-	char buf[DUMP_SIZE];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct mnl_socket *nl = mnl_socket_open(NETLINK_ROUTE);
-	unsigned int seq = time(NULL);
-	struct tcmsg *tc;
-	ssize_t len;
-	int n = 0;
-
-	if (!nl)
-		return -errno;
-	nlh->nlmsg_type = RTM_GETTFILTER;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	nlh->nlmsg_seq = seq;
-	tc = mnl_nlmsg_put_extra_header(nlh, sizeof(*tc));
-	tc->tcm_family = AF_UNSPEC;
-	tc->tcm_ifindex = ifindex;
-	tc->tcm_parent = parent;
-	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
-		n = -errno;
-	while (n >= 0 && (len = mnl_socket_recvfrom(nl, buf, sizeof(buf))) > 0)
-		if (mnl_cb_run(buf, len, seq, mnl_socket_get_portid(nl),
-			       count_filter, &n) <= MNL_CB_STOP)
-			break;
-	mnl_socket_close(nl);
-	return n;
 }
 
 static void detach_tc(struct attachment *a, const struct restore *restore)

@@ -17,6 +17,7 @@ LAB_NAME=lqos_lab
 LAB_RUN=/run
 LAB_BPFFS=/sys/fs/bpf
 LAB_LINE=10000000000 # bit/s that the tree's roots are good for
+LAB_TICK=${LAB_TICK:-:} # called while something is waited for
 LAB_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
 
 lab_say()
@@ -181,8 +182,7 @@ lab_up()
 
 	[ -n "${LAB_ID:-}" ] || lab_names
 	addresses=$(lab_addresses "$csv") || return
-	# Neither shell nor daemon writes into a directory others have made.
-	mkdir -m 0755 "$LAB_DIR" || return
+	mkdir -p "$LAB_DIR" || return
 	for ns in "$LAB_NS_SUBS" "$LAB_NS_SHAPER" "$LAB_NS_INET"; do
 		ip netns add "$ns" || return
 	done
@@ -205,12 +205,13 @@ lab_settled()
 {
 	local try
 
-	for try in {1..50}; do
+	for try in {1..20}; do
 		lab_subs ping -q -n -c 1 -W 1 -I "$LAB_UNKNOWN4" \
 			"$LAB_INET4" >/dev/null 2>&1 &&
 			lab_subs ping -q -n -c 1 -W 1 -I "$LAB_UNKNOWN6" \
 				"$LAB_INET6" >/dev/null 2>&1 && return
 		sleep 0.1
+		$LAB_TICK
 	done
 	lab_say "no ping through the bridge after $try tries"
 	return 1
@@ -271,6 +272,7 @@ lab_start()
 			return 1
 		fi
 		sleep 0.1
+		$LAB_TICK
 	done
 	lab_say "lqosd (pid $LAB_DAEMON) does not answer at $LAB_BUS after" \
 		"$((tries / 10)) s, see $LAB_LOG"
@@ -364,6 +366,7 @@ lab_server()
 	for ((i = 0; i < 100; i++)); do
 		lab_is_port_open "$1" && return
 		sleep 0.05
+		$LAB_TICK
 	done
 	lab_say "no iperf3 server on port $1 after 5 s"
 	return 1
@@ -488,6 +491,7 @@ lab_end_processes()
 		# shellcheck disable=SC2086
 		[ "$i" -gt 0 ] || kill -s "$signal" $pids 2>/dev/null
 		sleep 0.1
+		$LAB_TICK
 	done
 }
 

@@ -42,13 +42,16 @@ struct {
 	__type(value, struct dp_cached);
 } dp_cache SEC(".maps");
 
-/* Finalizer of MurmurHash3 (Appleby, public domain), seeded. */
+/* A multiplication carries upwards only: what it made of the first bytes of an
+ * address is folded down before the last one.  Multipliers of MurmurHash3
+ * (Appleby) and SplitMix64 (Vigna), public domain. */
 static __always_inline __u32 owner_hash(__u64 hi, __u64 lo)
 {
-	__u64 x = (lo ^ dp_seed) * 0xff51afd7ed558ccdULL;
+	__u64 x = (lo ^ dp_seed) * 0xff51afd7ed558ccdULL ^
+		  (hi ^ dp_seed) * 0xc4ceb9fe1a85ec53ULL;
 
-	x ^= x >> 33 ^ hi;
-	x *= 0xc4ceb9fe1a85ec53ULL;
+	x ^= x >> 32;
+	x *= 0x9e3779b97f4a7c15ULL;
 	return x >> 32;
 }
 

@@ -132,7 +132,7 @@ static __always_inline enum dp_counter parse_ipv6(void *data, void *data_end,
 	out->lo = (__u64)word[3] << 32 | word[2];
 
 #pragma unroll
-	for (i = 0; i < PARSE_EXTENSIONS; i++) {
+	for (i = 0; i <= PARSE_EXTENSIONS; i++) {
 		switch (out->proto) {
 		case IP_HOPOPTS:
 		case IP_ROUTING:
@@ -144,6 +144,8 @@ static __always_inline enum dp_counter parse_ipv6(void *data, void *data_end,
 		default:
 			return parse_l4(data, data_end, next, out);
 		}
+		if (i == PARSE_EXTENSIONS)
+			break;
 		if (next + 8 > data_end)
 			return DP_L4_TRUNCATED;
 		byte = next;

@@ -6,7 +6,7 @@
 #include "core/lqos/packet.h"
 #include "tests/bpf/cases.h"
 
-#define QINQ P_TAG(0x9100)
+#define QINQ	       P_TAG(0x9100)
 #define MPLS_MULTICAST P_TYPE(0x8848), P_MPLS
 
 const struct encapsulation encapsulations[] = {
@@ -34,17 +34,17 @@ const struct encapsulation encapsulations[] = {
 };
 const size_t n_encapsulations = ARRAY_SIZE(encapsulations);
 
-#define IP LQOS_PACKET_IP
+#define IP	 LQOS_PACKET_IP
 #define FRAGMENT (LQOS_PACKET_IP | LQOS_PACKET_FRAGMENT)
-#define NONE DP_RECEIVED
-#define L4(name_, families_, proto_, l4_, ...)                       \
-	{                                                            \
+#define NONE	 DP_RECEIVED
+#define L4(name_, families_, proto_, l4_, ...)                         \
+	{                                                              \
 		name_, {__VA_ARGS__}, families_, IP, proto_, l4_, NONE \
 	}
-#define NO_L4(name_, families_, proto_, reason_, ...)                   \
-	{                                                               \
+#define NO_L4(name_, families_, proto_, reason_, ...)                    \
+	{                                                                \
 		name_, {__VA_ARGS__}, families_, IP, proto_, CASE_NO_L4, \
-			reason_                                         \
+			reason_                                          \
 	}
 #define PART(name_, families_, proto_, ...)                                    \
 	{                                                                      \
@@ -138,8 +138,8 @@ const struct payload payloads[] = {
 	NO_L4("authentication header", CASE_IPV4, 51, DP_L4_OTHER, P_IP,
 	      P_PROTO(51), P_DATA(44)),
 	NO_L4("nothing behind IP", CASE_IPV4, 255, DP_L4_OTHER, P_IP),
-	NO_L4("TCP header cut", CASE_BOTH, 6, DP_L4_TRUNCATED, P_IP,
-	      P_PROTO(6), P_DATA(19)),
+	NO_L4("TCP header cut", CASE_BOTH, 6, DP_L4_TRUNCATED, P_IP, P_PROTO(6),
+	      P_DATA(19)),
 	NO_L4("UDP header cut", CASE_BOTH, 17, DP_L4_TRUNCATED, P_IP,
 	      P_PROTO(17), P_DATA(7)),
 	NO_L4("UDP header missing", CASE_BOTH, 17, DP_L4_TRUNCATED, P_IP,
@@ -186,7 +186,9 @@ const struct stranger strangers[] = {
 	{"IP version 0", {P_IP, P_BYTE0(0x05), P_TCP}, DP_BAD_HEADER},
 	{"IP version 15", {P_PPPOE, P_IP, P_BYTE0(0xf5), P_UDP}, DP_BAD_HEADER},
 	{"header length 4", {P_IP, P_BYTE0(0x44), P_TCP}, DP_BAD_HEADER},
-	{"header length 0", {P_VLAN, P_IP, P_BYTE0(0x40), P_UDP}, DP_BAD_HEADER},
+	{"header length 0",
+	 {P_VLAN, P_IP, P_BYTE0(0x40), P_UDP},
+	 DP_BAD_HEADER},
 	{"tag cut", {P_VLAN, P_TYPE(0x8100), P_DATA(3)}, DP_TRUNCATED},
 	{"IPv4 cut", {P_TYPE(0x0800), P_DATA(19)}, DP_TRUNCATED},
 	{"IPv6 cut", {P_TYPE(0x86dd), P_DATA(39)}, DP_TRUNCATED},

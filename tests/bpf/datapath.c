@@ -58,8 +58,8 @@ static int size_maps(struct datapath *dp)
 
 static int map_array(const struct bpf_map *map, const void **out)
 {
-	size_t len = (size_t)bpf_map__value_size(map) *
-		     bpf_map__max_entries(map);
+	size_t len =
+		(size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
 	void *at = mmap(NULL, len, PROT_READ, MAP_SHARED, bpf_map__fd(map), 0);
 
 	if (at == MAP_FAILED)
@@ -117,9 +117,9 @@ static int load(struct datapath *dp)
 	rc = datapath_bpf__load(dp->skel);
 	if (rc)
 		return rc;
-	dp->cpumap_fd = bpf_map_create(BPF_MAP_TYPE_CPUMAP, "lqos_cpumap", 4,
-				       sizeof(struct bpf_cpumap_val), dp->cpus,
-				       NULL);
+	dp->cpumap_fd =
+		bpf_map_create(BPF_MAP_TYPE_CPUMAP, "lqos_cpumap", 4,
+			       sizeof(struct bpf_cpumap_val), dp->cpus, NULL);
 	if (dp->cpumap_fd < 0)
 		return -errno;
 	rc = map_array(dp->skel->maps.dp_counters, &view);

@@ -34,9 +34,9 @@ enum { DATAPATH_SLOTS = 1024, LOOPBACK_IFINDEX = 1 };
 struct datapath {
 	struct datapath_bpf *skel;
 	struct datapath_knobs knobs;
-	int cpumap_fd; /* no entries */
-	uint32_t cpus; /* possible ones */
-	uint32_t cpu;  /* where this thread runs */
+	int cpumap_fd;			    /* no entries */
+	uint32_t cpus;			    /* possible ones */
+	uint32_t cpu;			    /* where this thread runs */
 	const struct dp_counters *counters; /* by CPU */
 	const uint64_t *seen;		    /* by slot */
 };

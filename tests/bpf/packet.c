@@ -322,8 +322,7 @@ static void fix(struct builder *b, enum packet_kind kind, uint8_t *at)
 		put16(at + 10, fold(sum(0, at, header)));
 		break;
 	case PACKET_TCP:
-		put16(at + 16,
-		      fold(sum(pseudo_header(b, 6, len), at, len)));
+		put16(at + 16, fold(sum(pseudo_header(b, 6, len), at, len)));
 		break;
 	case PACKET_UDP:
 		put16(at + 4, (uint32_t)len);
@@ -361,8 +360,7 @@ void packet_build(struct packet *p, const struct packet_ends *ends,
 		b.ip[0] = b.byte0;
 }
 
-void packet_ends_set(struct packet_ends *ends, const char *src,
-		     const char *dst)
+void packet_ends_set(struct packet_ends *ends, const char *src, const char *dst)
 {
 	int family = strchr(src, ':') ? AF_INET6 : AF_INET;
 

@@ -347,15 +347,13 @@ static void test_egress(void **state)
 	own("10.0.0.2/32", 2);
 	packet_ends_set(&ends, "10.0.0.1", "10.0.0.2");
 	packet_build(&p, &ends, layers);
-	assert_int_equal(run_tc(dp->skel->progs.lq_to_subs, p.data, p.len,
-				&out),
-			 0);
+	assert_int_equal(
+		run_tc(dp->skel->progs.lq_to_subs, p.data, p.len, &out), 0);
 	assert_int_equal(out.verdict, (uint32_t)TC_ACT_UNSPEC);
 	assert_int_equal(datapath_scratch(dp, &pkt), 0);
 	assert_int_equal(pkt.slot, 2);
-	assert_int_equal(run_tc(dp->skel->progs.lq_to_inet, p.data, p.len,
-				&out),
-			 0);
+	assert_int_equal(
+		run_tc(dp->skel->progs.lq_to_inet, p.data, p.len, &out), 0);
 	assert_int_equal(datapath_scratch(dp, &pkt), 0);
 	assert_int_equal(pkt.slot, 1);
 	assert_int_equal(pkt.handle, 0x10001);
@@ -404,8 +402,8 @@ static void test_seen(void **state)
 static int fresh(void **state)
 {
 	(void)state;
-	return datapath_new(&dp, &(struct datapath_knobs){
-					 .seed = 0x5eed5eed5eed5eedULL});
+	return datapath_new(
+		&dp, &(struct datapath_knobs){.seed = 0x5eed5eed5eed5eedULL});
 }
 
 static int fresh_4096(void **state)
@@ -442,8 +440,7 @@ int main(void)
 						gone),
 		TEST(test_epoch_alone),
 		TEST(test_families_apart),
-		cmocka_unit_test_setup_teardown(test_collision, fresh_1,
-						gone),
+		cmocka_unit_test_setup_teardown(test_collision, fresh_1, gone),
 		TEST(test_egress),
 		TEST(test_seen),
 	};

@@ -89,12 +89,11 @@ static void expected_counts(enum path path, const struct expected *want,
 		counts->count[want->reason]++;
 }
 
-#define MUST_BE(what_, got_, want_)                                        \
-	do {                                                               \
-		if ((got_) != (want_))                                     \
-			fail_msg("%s: " what_ " is %#x, expected %#x", at, \
-				 (unsigned int)(got_),                     \
-				 (unsigned int)(want_));                   \
+#define MUST_BE(what_, got_, want_)                                            \
+	do {                                                                   \
+		if ((got_) != (want_))                                         \
+			fail_msg("%s: " what_ " is %#x, expected %#x", at,     \
+				 (unsigned int)(got_), (unsigned int)(want_)); \
 	} while (0)
 
 static void check_packet(const char *at, const struct lqos_packet *got,
@@ -111,9 +110,8 @@ static void check_packet(const char *at, const struct lqos_packet *got,
 	MUST_BE("cpu", got->cpu, want->cpu);
 }
 
-static void check(const char *at, enum path path,
-		  enum lqos_direction direction, const struct packet *p,
-		  const struct expected *want)
+static void check(const char *at, enum path path, enum lqos_direction direction,
+		  const struct packet *p, const struct expected *want)
 {
 	const struct bpf_program *prog = entry(path, direction);
 	struct datapath *dp = path == OBSERVE && direction == LQOS_DOWN
@@ -210,10 +208,9 @@ static void test_payload(void **state)
 					want.pkt.l4_proto = 58;
 			}
 			if (payload->l4 != CASE_NO_L4)
-				want.pkt.l4_off =
-					(uint16_t)(ETHER + e->len +
-						   (ipv6 ? 40 : 20) +
-						   payload->l4);
+				want.pkt.l4_off = (uint16_t)(ETHER + e->len +
+							     (ipv6 ? 40 : 20) +
+							     payload->l4);
 			check_all(e->name, payload->name, ipv6, layers, &want);
 		}
 	}
@@ -329,15 +326,13 @@ static void own(struct datapath *dp)
 
 	assert_int_equal(datapath_own(dp, "100.64.1.2/32", SLOT, HANDLE, CPU),
 			 0);
-	assert_int_equal(datapath_own(dp, "2001:db8:1:2::/64", SLOT, HANDLE,
-				      CPU),
-			 0);
+	assert_int_equal(
+		datapath_own(dp, "2001:db8:1:2::/64", SLOT, HANDLE, CPU), 0);
 	/* Whoever takes the wrong end of a packet finds these. */
 	assert_int_equal(datapath_own(dp, "198.51.100.0/24", 66, 0x6660666, 66),
 			 0);
-	assert_int_equal(datapath_own(dp, "2001:db8:ffff::/48", 66, 0x6660666,
-				      66),
-			 0);
+	assert_int_equal(
+		datapath_own(dp, "2001:db8:ffff::/48", 66, 0x6660666, 66), 0);
 	/* From here on no packet's owner is looked up in the trie. */
 	for (ipv6 = 0; ipv6 < 2; ipv6++) {
 		packet_build(&p, &ends[ipv6][LQOS_DOWN], layers);
@@ -383,8 +378,8 @@ static const struct CMUnitTest builder_tests[] = {
 
 int main(void)
 {
-	size_t n = 0, i, most = n_payloads + n_strangers +
-				ARRAY_SIZE(builder_tests);
+	size_t n = 0, i,
+	       most = n_payloads + n_strangers + ARRAY_SIZE(builder_tests);
 	autofree struct CMUnitTest *tests = calloc(most, sizeof(*tests));
 	int skip = datapath_skip();
 

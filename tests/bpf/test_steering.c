@@ -56,9 +56,9 @@ static int load_steering(const uint32_t *cpus, uint32_t n)
 	     datapath_chain(dp, "lqos_egress", 0, st->progs.st_classify);
 	if (rc)
 		return rc;
-	return bpf_map_update_elem(dp->cpumap_fd, &dp->cpu, &entry, 0) ?:
-	       bpf_map_update_elem(bpf_map__fd(st->maps.st_queues), &dp->cpu,
-				   &queue, 0);
+	return bpf_map_update_elem(dp->cpumap_fd, &dp->cpu, &entry, 0)
+		       ?: bpf_map_update_elem(bpf_map__fd(st->maps.st_queues),
+					      &dp->cpu, &queue, 0);
 }
 
 /* Behind steering in each chain: what it left behind can be seen. */
@@ -74,9 +74,9 @@ static int load_probe(void)
 	if (rc)
 		return rc;
 	return datapath_chain(dp, "lqos_ingress", STEERING,
-			      probe->progs.probe_in) ?:
-	       datapath_chain(dp, "lqos_egress", STEERING,
-			      probe->progs.probe_out);
+			      probe->progs.probe_in)
+		       ?: datapath_chain(dp, "lqos_egress", STEERING,
+					 probe->progs.probe_out);
 }
 
 static int load_with(const struct datapath_knobs *knobs)
@@ -224,12 +224,12 @@ static void test_not_ip(void **state)
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(strangers); i++) {
-		assert_int_equal(pass("10.0.0.1", "10.0.0.2", LQOS_DOWN,
-				      strangers[i]),
-				 XDP_PASS);
-		assert_int_equal(pass("10.0.0.1", "10.0.0.2", LQOS_UP,
-				      strangers[i]),
-				 XDP_PASS);
+		assert_int_equal(
+			pass("10.0.0.1", "10.0.0.2", LQOS_DOWN, strangers[i]),
+			XDP_PASS);
+		assert_int_equal(
+			pass("10.0.0.1", "10.0.0.2", LQOS_UP, strangers[i]),
+			XDP_PASS);
 	}
 	assert_int_equal(counted(ST_NOT_IP), 2 * ARRAY_SIZE(strangers));
 	assert_int_equal(counted(ST_REDIRECTED) + counted(ST_NO_CPU), 0);
@@ -243,9 +243,9 @@ static void test_not_placed(void **state)
 
 	(void)state;
 	for (slot = 1; slot < 10; slot++) {
-		assert_int_equal(datapath_own(dp, "10.0.0.0/24", slot, 0,
-					      UINT32_MAX),
-				 0);
+		assert_int_equal(
+			datapath_own(dp, "10.0.0.0/24", slot, 0, UINT32_MAX),
+			0);
 		assert_int_equal(verdict_of("10.0.0.1"),
 				 slot % 2 ? XDP_PASS : XDP_REDIRECT);
 		assert_int_equal(verdict_of("10.0.0.2"),
@@ -261,8 +261,8 @@ static void test_unknown(void **state)
 
 	(void)state;
 	for (i = 0; i < 200; i++) {
-		snprintf(host, sizeof(host), i % 2 ? "10.1.2.%d" : "2001:db8::%x",
-			 i + 1);
+		snprintf(host, sizeof(host),
+			 i % 2 ? "10.1.2.%d" : "2001:db8::%x", i + 1);
 		sent += verdict_of(host) == XDP_REDIRECT;
 	}
 	assert_in_range(sent, 60, 140);
@@ -320,8 +320,8 @@ static void check_class(const char *host, enum lqos_direction direction,
 static void test_classify(void **state)
 {
 	const uint32_t arp[PACKET_LAYERS] = {P_TYPE(0x0806), P_DATA(46)};
-	const uint32_t deep[PACKET_LAYERS] = {P_SVLAN, P_VLAN, P_PPPOE, P_IP,
-					      P_TCP_OPTIONS(5), P_DATA(600)};
+	const uint32_t deep[PACKET_LAYERS] = {
+		P_SVLAN, P_VLAN, P_PPPOE, P_IP, P_TCP_OPTIONS(5), P_DATA(600)};
 	int direction;
 
 	(void)state;
@@ -358,9 +358,9 @@ static void test_no_queue(void **state)
 }
 
 #define TEST(test_) cmocka_unit_test_setup_teardown(test_, load, unload)
-#define TEST_NO_METADATA(test_)                                           \
-	{                                                                 \
-		#test_ ", no metadata", test_, load_no_metadata, unload, NULL \
+#define TEST_NO_METADATA(test_)                                               \
+	{                                                                     \
+#test_ ", no metadata", test_, load_no_metadata, unload, NULL \
 	}
 
 int main(void)

@@ -123,9 +123,9 @@ static struct tp_counters slot_counters(uint32_t slot)
 {
 	struct tp_counters c;
 
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(tp->maps.tp_slots),
-					     &slot, &c),
-			 0);
+	assert_int_equal(
+		bpf_map_lookup_elem(bpf_map__fd(tp->maps.tp_slots), &slot, &c),
+		0);
 	return c;
 }
 
@@ -135,9 +135,9 @@ static struct tp_counters total_counters(enum tp_whose whose)
 	uint32_t row = TP_WHOSE * dp->cpu + whose;
 	struct tp_counters c;
 
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(tp->maps.tp_totals),
-					     &row, &c),
-			 0);
+	assert_int_equal(
+		bpf_map_lookup_elem(bpf_map__fd(tp->maps.tp_totals), &row, &c),
+		0);
 	return c;
 }
 
@@ -338,9 +338,10 @@ static void test_hosts(void **state)
 /* Behind tags, options and labels it is still the same host. */
 static void test_hosts_behind(void **state)
 {
-	const uint32_t tags[PACKET_LAYERS] = {P_SVLAN, P_VLAN, P_PPPOE, P_IP,
-					      P_HOPOPTS, P_UDP};
-	const uint32_t options[PACKET_LAYERS] = {P_MPLS, P_IP_OPTIONS(3), P_UDP};
+	const uint32_t tags[PACKET_LAYERS] = {P_SVLAN, P_VLAN,	  P_PPPOE,
+					      P_IP,    P_HOPOPTS, P_UDP};
+	const uint32_t options[PACKET_LAYERS] = {P_MPLS, P_IP_OPTIONS(3),
+						 P_UDP};
 	size_t bytes;
 
 	(void)state;
@@ -434,9 +435,9 @@ static void test_one_interface(void **state)
 	assert_int_equal(datapath_chain(dp, "lqos_egress", 0,
 					dp->skel->progs.lq_observe_tc),
 			 0);
-	assert_int_equal(datapath_chain(dp, "lqos_observe_tc", 0,
-					tp->progs.tp_count_tc),
-			 0);
+	assert_int_equal(
+		datapath_chain(dp, "lqos_observe_tc", 0, tp->progs.tp_count_tc),
+		0);
 	send_tc(udp, 0, 0);
 	send_tc(udp, 1, 58);
 	got = slot_counters(ALICE);

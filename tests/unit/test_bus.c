@@ -326,12 +326,14 @@ static void many_requests_at_once(void **state)
 	free(lines);
 }
 
+#define NOTIFY	"{\"jsonrpc\":\"2.0\",\"method\":\"test.ping\"}\n"
 #define ASK_BIG "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"test.big\"}\n"
 
 static void a_reader_that_never_reads(void **state)
 {
 	struct bench *b = *state;
 	int deaf = bench_dial(b), other = bench_dial(b);
+	double end = bench_ms() + BENCH_PATIENCE_MS;
 	struct core_bus_client *client;
 	int sent = 0, n;
 
@@ -362,6 +364,14 @@ static void a_reader_that_never_reads(void **state)
 		json_decref(reply);
 	}
 	assert_int_equal(core_bus_client_pending(client), 0);
+
+	/* And it is served as before: without a reply to wait for, too. */
+	calls = 0;
+	for (int i = 0; i < 100; i++)
+		bench_write(b, deaf, NOTIFY);
+	while (calls < 100 && bench_ms() < end)
+		bench_turn(b);
+	assert_int_equal(calls, 100);
 	expect_ping(b, deaf);
 	close(deaf);
 	close(other);

@@ -416,6 +416,29 @@ static void bytes_are_a_clients_not_a_subscriptions(void **state)
 	close(fd);
 }
 
+static void subscriptions_take_turns(void **state)
+{
+	struct bench *b = *state;
+	int fd = bench_dial(b);
+	json_int_t before = 0;
+
+	top.pad = quiet.pad = 300000; /* more than the kernel takes */
+	subscribe(b, fd, "{\"topic\":\"mod.top\"}");
+	subscribe(b, fd, "{\"topic\":\"mod.quiet\"}");
+	for (int i = 0; i < 4; i++)
+		tick(b);
+	for (int i = 0; i < 8; i++) {
+		json_t *message = bench_json(b, fd);
+		json_int_t id =
+			bench_int(message, "params", "subscription", NULL);
+
+		assert_int_not_equal(id, before);
+		before = id;
+		json_decref(message);
+	}
+	close(fd);
+}
+
 static void frames_that_cannot_be_built(void **state)
 {
 	struct bench *b = *state;
@@ -651,6 +674,7 @@ int main(void)
 		TEST(losses_are_told_exactly),
 		TEST(large_frames_are_bounded_by_bytes),
 		TEST(bytes_are_a_clients_not_a_subscriptions),
+		TEST(subscriptions_take_turns),
 		TEST(frames_that_cannot_be_built),
 		TEST(params_that_the_topic_refuses),
 		TEST(unsubscribing),

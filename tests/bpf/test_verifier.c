@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Every program with every setting of the switches that the verifier sees as
+ * constants: what it takes out in one it has to follow in another.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <linux/bpf.h>
+
+#include "core/cleanup.h"
+#include "bpf/steering.h"
+#include "tests/bpf/datapath.h"
+
+#include "bpf/datapath.skel.h"
+#include "bpf/steering.skel.h"
+#include "bpf/throughput.skel.h"
+#include "tests/bpf/probe.skel.h"
+
+/* What the kernel was asked for, for a message. */
+static char settings[128];
+
+/* Notes what each program of obj cost the verifier; returns how many there
+ * are. */
+static int note_programs(const struct bpf_object *obj)
+{
+	struct bpf_program *prog;
+	int n = 0;
+
+	bpf_object__for_each_program (prog, obj) {
+		struct bpf_prog_info info = {};
+		uint32_t len = sizeof(info);
+
+		if (!bpf_program__autoload(prog))
+			continue;
+		assert_int_equal(bpf_obj_get_info_by_fd(bpf_program__fd(prog),
+							&info, &len),
+				 0);
+		assert_true(info.verified_insns);
+		print_message("# %-16s %6u verified, %5u translated, %5u bytes "
+			      "of machine code (%s)\n",
+			      bpf_program__name(prog), info.verified_insns,
+			      info.xlated_prog_len / 8, info.jited_prog_len,
+			      settings);
+		n++;
+	}
+	return n;
+}
+
+static struct datapath *load_datapath(bool no_metadata, bool one_interface,
+				      bool cpumap)
+{
+	const struct datapath_knobs knobs = {
+		.no_metadata = no_metadata,
+		.one_interface = one_interface,
+		.cpumap = cpumap,
+		.inet_ifindex = no_metadata ? LOOPBACK_IFINDEX : 0,
+	};
+	struct datapath *dp = NULL;
+	int rc;
+
+	snprintf(settings, sizeof(settings), "metadata %d, %d interface%s, %s",
+		 !no_metadata, one_interface ? 1 : 2, one_interface ? "" : "s",
+		 cpumap ? "XDP_CPUMAP" : "XDP");
+	rc = datapath_new(&dp, &knobs);
+	if (rc)
+		fail_msg("%s: %s", settings, strerror(-rc));
+	return dp;
+}
+
+static void test_datapath(void **state)
+{
+	struct datapath *dp;
+	int knobs;
+
+	(void)state;
+	for (knobs = 0; knobs < 8; knobs++) {
+		dp = load_datapath(knobs & 1, knobs & 2, knobs & 4);
+		assert_int_equal(note_programs(dp->skel->obj),
+				 knobs & 2 ? 6 : 5);
+		datapath_free(&dp);
+	}
+}
+
+static void test_throughput(void **state)
+{
+	struct throughput_bpf *tp;
+	struct datapath *dp;
+	int knobs, rc;
+
+	(void)state;
+	for (knobs = 0; knobs < 8; knobs++) {
+		dp = load_datapath(false, knobs & 1, knobs & 2);
+		tp = throughput_bpf__open();
+		assert_non_null(tp);
+		tp->rodata->lqos_self = 1;
+		tp->rodata->lqos_shared = knobs >> 2;
+		tp->rodata->tp_sets = 256;
+		snprintf(settings + strlen(settings),
+			 sizeof(settings) - strlen(settings), ", shared %d",
+			 knobs >> 2);
+		rc = datapath_bind(dp, tp->obj) ?: throughput_bpf__load(tp);
+		if (rc)
+			fail_msg("%s: %s", settings, strerror(-rc));
+		assert_int_equal(note_programs(tp->obj), knobs & 1 ? 2 : 1);
+		throughput_bpf__destroy(tp);
+		datapath_free(&dp);
+	}
+}
+
+static void test_steering(void **state)
+{
+	static const uint32_t cpus[] = {1, 2, 3, ST_CPUS_MAX};
+	struct steering_bpf *st;
+	struct datapath *dp;
+	size_t i;
+	int rc;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(cpus); i++) {
+		dp = load_datapath(false, false, true);
+		st = steering_bpf__open();
+		assert_non_null(st);
+		st->rodata->lqos_self = 31;
+		st->rodata->st_n_cpus = cpus[i];
+		snprintf(settings, sizeof(settings), "%u CPUs", cpus[i]);
+		rc = datapath_bind(dp, st->obj) ?: steering_bpf__load(st);
+		if (rc)
+			fail_msg("%s: %s", settings, strerror(-rc));
+		assert_int_equal(note_programs(st->obj), 2);
+		steering_bpf__destroy(st);
+		datapath_free(&dp);
+	}
+}
+
+/* All that a module can be made of. */
+static void test_probe(void **state)
+{
+	struct probe_bpf *probe;
+	struct datapath *dp;
+	int cpumap, rc;
+
+	(void)state;
+	for (cpumap = 0; cpumap < 2; cpumap++) {
+		dp = load_datapath(false, true, cpumap);
+		probe = probe_bpf__open();
+		assert_non_null(probe);
+		probe->rodata->lqos_self = 1;
+		rc = datapath_bind(dp, probe->obj) ?: probe_bpf__load(probe);
+		if (rc)
+			fail_msg("%s: %s", settings, strerror(-rc));
+		assert_int_equal(note_programs(probe->obj), 5);
+		probe_bpf__destroy(probe);
+		datapath_free(&dp);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_datapath),
+		cmocka_unit_test(test_throughput),
+		cmocka_unit_test(test_steering),
+		cmocka_unit_test(test_probe),
+	};
+	int skip = datapath_skip();
+
+	return skip ? skip
+		    : cmocka_run_group_tests_name("verifier", tests, NULL,
+						  NULL);
+}
