@@ -59,30 +59,54 @@ static bool is_native(uint32_t ifindex)
 	       opts.attach_mode == XDP_ATTACHED_DRV;
 }
 
+/* Is a link of the mode that is wanted now? */
+static bool mode_fits(uint32_t ifindex, const char *mode)
+{
+	return !strcmp(mode, "auto") ||
+	       is_native(ifindex) == !strcmp(mode, "native");
+}
+
 /* 1: an earlier run's link was found and now runs prog_fd; 0: there is none. */
-static int adopt_link(struct attachment *a, int prog_fd, const char *path)
+static int adopt_link(struct attachment *a, int prog_fd, const char *mode,
+		      const char *path)
 {
 	struct bpf_link_info info = {};
 	uint32_t len = sizeof(info);
 	autoclose int fd = bpf_obj_get(path);
-	int rc;
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		return -errno;
-	if (info.type != BPF_LINK_TYPE_XDP ||
-	    info.xdp.ifindex != a->iface.ifindex ||
-	    bpf_link_update(fd, prog_fd, NULL)) {
-		rc = unlink(path) ? -errno : 0;
-		core_log(WHO, LQOS_INFO,
-			 "%s: %s is not this interface's any "
-			 "more: discarded",
-			 a->name, path);
-		return rc;
+	if (info.type == BPF_LINK_TYPE_XDP &&
+	    info.xdp.ifindex == a->iface.ifindex &&
+	    mode_fits(a->iface.ifindex, mode) &&
+	    !bpf_link_update(fd, prog_fd, NULL)) {
+		a->xdp_link = steal_fd(&fd);
+		return 1;
 	}
-	a->xdp_link = steal_fd(&fd);
-	return 1;
+	core_log(WHO, LQOS_INFO,
+		 "%s: the XDP link of an earlier run does not fit (another "
+		 "interface or mode): made anew",
+		 a->name);
+	bpf_link_detach(fd);
+	return unlink(path) ? -errno : 0;
+}
+
+int attach_check(const struct attachment *a, const char *pin_dir)
+{
+	char path[PATH_MAX], holder[96];
+	uint32_t id = 0;
+
+	link_path(path, sizeof(path), a, pin_dir);
+	if (!access(path, F_OK) || bpf_xdp_query_id(a->iface.ifindex, 0, &id) ||
+	    !id)
+		return 0;
+	xdp_holder(a->iface.ifindex, holder, sizeof(holder));
+	return core_fail(WHO, -EBUSY,
+			 "%s: %s is attached already: detach it first (`ip "
+			 "link set dev %s xdp off`, or stop its owner)",
+			 a->name, holder, a->name);
 }
 
 static int create_link(struct attachment *a, int prog_fd, uint32_t flags)
@@ -99,45 +123,24 @@ static int create_link(struct attachment *a, int prog_fd, uint32_t flags)
 static int new_link(struct attachment *a, int prog_fd, const char *mode)
 {
 	bool native = strcmp(mode, "generic"), generic = strcmp(mode, "native");
-	char holder[96];
 	int rc = -EOPNOTSUPP;
 
 	if (native)
 		rc = create_link(a, prog_fd, XDP_FLAGS_DRV_MODE);
-	if (rc == -EBUSY || rc == -EEXIST) {
-		xdp_holder(a->iface.ifindex, holder, sizeof(holder));
-		return core_fail(WHO, rc,
-				 "%s: %s is attached already: detach it "
-				 "first (`ip link set dev %s xdp off`, or stop "
-				 "its owner)",
-				 a->name, holder, a->name);
-	}
 	if (rc && native && !generic)
 		return core_fail(WHO, rc,
-				 "%s: its driver takes no XDP program "
-				 "(an MTU over 3,498, too few queues?): try "
-				 "xdp_mode = auto",
+				 "%s: its driver takes no XDP program (an MTU "
+				 "over 3,498, too few queues?): try xdp_mode = "
+				 "auto",
 				 a->name);
-	if (rc) {
-		if (native)
-			core_log(WHO, LQOS_WARN,
-				 "%s: no XDP in the driver (%s): falling back "
-				 "to "
-				 "generic XDP, which is slower",
-				 a->name, strerror(-rc));
-		rc = create_link(a, prog_fd, XDP_FLAGS_SKB_MODE);
-	}
-	if (rc == -EBUSY || rc == -EEXIST) {
-		xdp_holder(a->iface.ifindex, holder, sizeof(holder));
-		return core_fail(WHO, rc,
-				 "%s: %s is attached already: detach it "
-				 "first (`ip link set dev %s xdp off`, or stop "
-				 "its owner)",
-				 a->name, holder, a->name);
-	}
+	if (rc && native)
+		core_log(WHO, LQOS_WARN,
+			 "%s: no XDP in the driver (%s): falling back to "
+			 "generic XDP, which is slower",
+			 a->name, strerror(-rc));
 	if (rc)
-		return core_fail(WHO, rc, "%s: cannot attach XDP", a->name);
-	return 0;
+		rc = create_link(a, prog_fd, XDP_FLAGS_SKB_MODE);
+	return rc ? core_fail(WHO, rc, "%s: cannot attach XDP", a->name) : 0;
 }
 
 int attach_xdp(struct attachment *a, int prog_fd, const char *mode,
@@ -147,7 +150,7 @@ int attach_xdp(struct attachment *a, int prog_fd, const char *mode,
 	int rc;
 
 	link_path(path, sizeof(path), a, pin_dir);
-	rc = adopt_link(a, prog_fd, path);
+	rc = adopt_link(a, prog_fd, mode, path);
 	if (rc < 0)
 		return core_fail(WHO, rc, "%s: cannot adopt %s: remove it",
 				 a->name, path);
@@ -216,11 +219,10 @@ static int match_clsact(const struct nlmsghdr *nlh, void *arg)
 
 	if ((uint32_t)tc->tcm_ifindex != search->ifindex)
 		return MNL_CB_OK;
-	mnl_attr_for_each(
-		attr, nlh,
-		sizeof(*tc)) if (mnl_attr_get_type(attr) == TCA_KIND &&
-				 !strcmp(mnl_attr_get_str(attr), "clsact"))
-		search->found++;
+	mnl_attr_for_each(attr, nlh, sizeof(*tc))
+		if (mnl_attr_get_type(attr) == TCA_KIND &&
+		    !strcmp(mnl_attr_get_str(attr), "clsact"))
+			search->found++;
 	return MNL_CB_OK;
 }
 

@@ -266,7 +266,7 @@ enum {
 	CORE_BUS_LINE_MAX = 1 << 20, /* a longer request: error and close */
 	CORE_BUS_OUT_MAX = 4 << 20,  /* unread replies: no request is read */
 	CORE_BUS_CLIENTS_MAX = 2048,
-	CORE_BUS_DEPTH_MAX = 32, /* nesting of JSON */
+	CORE_BUS_DEPTH_MAX = 32,     /* nesting of JSON */
 	CORE_BUS_VALUES_MAX = 32768, /* in one request or batch */
 };
 

@@ -361,7 +361,7 @@ static int build(struct core_datapath *dp)
 	if (!rc)
 		rc = find_interfaces(dp);
 	if (!rc)
-		rc = pins_open(set->pin_dir);
+		rc = pins_open(set->pin_dir, &dp->pins);
 	if (!rc)
 		rc = load_entries(dp);
 	if (!rc && dp->steered)
@@ -394,6 +394,7 @@ int core_datapath_new(struct core_datapath **out, struct core *core,
 	dp->core = core;
 	dp->steered = steered;
 	dp->cpumap_fd = -1;
+	dp->pins = -1;
 	for (i = 0; i < STAGES; i++)
 		dp->chains[i].tail_fd = -1;
 	rc = build(dp);
@@ -428,9 +429,11 @@ void core_datapath_free(struct core_datapath **out)
 	if (dp->attached) {
 		restore_done(dp->restore);
 		pins_remove(pin_dir);
-	} else if (dp->skel) {
+	} else if (dp->pins >= 0) {
 		pins_rollback(pin_dir);
 	}
+	if (dp->pins >= 0)
+		close(dp->pins);
 	if (dp->queue_full)
 		bpf_link__destroy(dp->queue_full);
 	if (dp->cpumap_fd >= 0)
@@ -450,6 +453,11 @@ int core_datapath_attach(struct core_datapath *dp)
 	uint32_t i;
 	int rc;
 
+	for (i = 0; i < dp->n_at; i++) {
+		rc = attach_check(&dp->at[i], set->pin_dir);
+		if (rc)
+			return rc;
+	}
 	dp->attached = true;
 	core_registry_hook(dp->core->registry, &hooks);
 	rc = core_registry_replay(dp->core->registry);

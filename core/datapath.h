@@ -17,8 +17,9 @@ struct datapath_bpf;
 /* ---- pins.c: /sys/fs/bpf/lqos ------------------------------------------- */
 
 /* Mounts a BPF file system at the root of dir if none is there, and makes dir
- * with its maps/ and links/.  An earlier run's maps/ is moved aside. */
-int pins_open(const char *dir);
+ * with its maps/ and links/.  An earlier run's maps/ is moved aside.  *lock is
+ * dir, locked against other daemons, and the caller's.  -EBUSY: one has it. */
+int pins_open(const char *dir, int *lock);
 /* Pin a map as maps/MODULE/NAME. */
 int pins_add_map(const char *dir, const char *module, const char *name, int fd);
 /* The new datapath is in force: what an earlier run left can go. */
@@ -73,6 +74,8 @@ struct attachment {
 	bool tc;
 };
 
+/* -EBUSY: somebody else's XDP program is on the interface. */
+int attach_check(const struct attachment *a, const char *pin_dir);
 /* mode: auto|native|generic.  Adopts a link pinned by an earlier run by putting
  * prog_fd into it; says in a->iface.native which mode it is. */
 int attach_xdp(struct attachment *a, int prog_fd, const char *mode,
@@ -128,6 +131,7 @@ struct core_datapath {
 	struct attachment at[DATAPATH_INTERFACES];
 	uint32_t n_at;
 	struct chain chains[STAGES];
+	int pins; /* the lock on the pins' directory */
 	int cpumap_fd;
 	struct bpf_link *queue_full; /* its tracepoint */
 	int scratch_fd;

@@ -139,7 +139,7 @@ static void add_maps(const struct core_datapath *dp, json_t *out,
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map (map, obj)
+	bpf_object__for_each_map(map, obj)
 		if (bpf_map__fd(map) >= 0 &&
 		    (!strcmp(module, DATAPATH_WHO) ||
 		     datapath_core_map(dp, bpf_map__name(map)) < 0))

@@ -193,7 +193,7 @@ static int add_children(struct walk *walk, const struct lqos_node *parent,
 	json_t *value;
 	int rc;
 
-	json_object_foreach (children, key, value) {
+	json_object_foreach(children, key, value) {
 		rc = add_node(walk, parent, key, value, depth);
 		if (rc)
 			return rc;

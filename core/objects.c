@@ -98,7 +98,7 @@ static int bind_core_maps(const struct core_datapath *dp, const char *who,
 	struct bpf_map *map;
 	int fd, rc;
 
-	bpf_object__for_each_map (map, obj) {
+	bpf_object__for_each_map(map, obj) {
 		const char *name = bpf_map__name(map);
 
 		if (strncmp(name, "lqos_", 5))
@@ -128,7 +128,7 @@ int lqos_bpf_prepare(struct lqos_ctx *ctx, struct bpf_object *obj)
 	rc = bind_core_maps(dp, ctx->name, obj);
 	if (rc)
 		return rc;
-	bpf_object__for_each_program (prog, obj) {
+	bpf_object__for_each_program(prog, obj) {
 		stage = stage_of(prog, &last);
 		if (stage == STAGES)
 			continue;
@@ -170,7 +170,7 @@ int datapath_pin_maps(const struct core_datapath *dp, const char *module,
 	struct bpf_map *map;
 	int rc;
 
-	bpf_object__for_each_map (map, obj) {
+	bpf_object__for_each_map(map, obj) {
 		const char *name = bpf_map__name(map);
 
 		if (bpf_map__is_internal(map) || !bpf_map__autocreate(map) ||
@@ -191,7 +191,7 @@ static int hook_programs(struct core_datapath *dp, struct lqos_ctx *ctx,
 	struct bpf_program *prog;
 	int rc;
 
-	bpf_object__for_each_program (prog, obj) {
+	bpf_object__for_each_program(prog, obj) {
 		struct chain_link link = {
 			.module = ctx->name,
 			.program = bpf_program__name(prog),

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -113,7 +114,24 @@ static void in_dir(char *out, const char *dir, const char *name)
 	snprintf(out, PATH_MAX, "%s/%s", dir, name);
 }
 
-int pins_open(const char *dir)
+/* The directory itself is the lock. */
+static int lock_dir(const char *dir, int *lock)
+{
+	autoclose int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return core_fail(WHO, -errno, "cannot open %s", dir);
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		return core_fail(
+			WHO, errno == EWOULDBLOCK ? -EBUSY : -errno,
+			"another lqosd keeps its pins in %s: give this "
+			"one a pin_dir of its own",
+			dir);
+	*lock = steal_fd(&fd);
+	return 0;
+}
+
+int pins_open(const char *dir, int *lock)
 {
 	static const char *const subdirs[] = {"maps", "links"};
 	char path[PATH_MAX], old[PATH_MAX];
@@ -126,6 +144,9 @@ int pins_open(const char *dir)
 	rc = make_dirs(dir);
 	if (rc)
 		return core_fail(WHO, rc, "cannot make %s", dir);
+	rc = lock_dir(dir, lock);
+	if (rc)
+		return rc;
 	in_dir(path, dir, "maps");
 	in_dir(old, dir, "maps_old");
 	if (!access(path, F_OK)) {

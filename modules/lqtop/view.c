@@ -99,12 +99,12 @@ static int table_parse(json_t *columns, json_t *rows, struct table *table)
 		return -ENOMEM;
 	table->n_columns = n_columns;
 	table->n_rows = n_rows;
-	json_array_foreach (columns, i, item) {
+	json_array_foreach(columns, i, item) {
 		rc = column_parse(item, &table->columns[i]);
 		if (rc)
 			return rc;
 	}
-	json_array_foreach (rows, i, item) {
+	json_array_foreach(rows, i, item) {
 		table->rows[i].cells = table->cells + i * n_columns;
 		rc = row_parse(item, n_columns, &table->rows[i]);
 		if (rc)

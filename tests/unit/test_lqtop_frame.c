@@ -239,7 +239,7 @@ static const char *slots(json_t *f)
 	json_t *row;
 
 	buf[0] = '\0';
-	json_array_foreach (array, i, row) {
+	json_array_foreach(array, i, row) {
 		json_int_t slot =
 			json_integer_value(json_object_get(row, "slot"));
 

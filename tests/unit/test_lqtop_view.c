@@ -113,7 +113,7 @@ static void break_each(json_t *root, json_t *at, size_t *n)
 	json_t *value;
 	void *tmp;
 
-	json_object_foreach_safe (at, tmp, key, value) {
+	json_object_foreach_safe(at, tmp, key, value) {
 		json_t *kept = json_incref(value);
 		int rc;
 

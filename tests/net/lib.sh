@@ -1,0 +1,325 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# For the suites in this folder, which source it: TAP, a lab that goes away by
+# itself, and questions to ask of it.
+#
+#	LQOS_ROOT	where lqos is installed
+#	LQOS_SANITIZED	1: built with sanitizers; everything takes longer
+
+set -u
+
+NET_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
+NET_TOP=$(cd "$NET_HERE/../.." && pwd) || exit 1
+ROOT=${LQOS_ROOT:-}
+
+# shellcheck source=etc/lab.sh
+. "$NET_TOP/etc/lab.sh"
+
+# ---- TAP --------------------------------------------------------------------
+
+PLANNED=0
+DONE=0
+FAILED=0
+
+plan()
+{
+	PLANNED=$1
+	echo "1..$1"
+}
+
+note()
+{
+	echo "$*" | sed 's/^/# /'
+}
+
+# result RC DESCRIPTION [DIAGNOSIS]
+result()
+{
+	DONE=$((DONE + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $DONE - $2"
+		return
+	fi
+	FAILED=$((FAILED + 1))
+	echo "not ok $DONE - $2"
+	[ -z "${3:-}" ] || note "$3"
+}
+
+# check DESCRIPTION COMMAND...
+check()
+{
+	local description=$1 output rc
+
+	shift
+	output=$("$@" 2>&1)
+	rc=$?
+	result $rc "$description" "$* (exit status $rc): $output"
+}
+
+# is DESCRIPTION GOT WANTED
+is()
+{
+	local rc=0
+
+	[ "$2" = "$3" ] || rc=1
+	result $rc "$1" "got \"$2\", expected \"$3\""
+}
+
+# like DESCRIPTION TEXT REGEX
+like()
+{
+	local rc=0
+
+	grep -Eq -- "$3" <<<"$2" || rc=1
+	result $rc "$1" "nothing like /$3/ in: $2"
+}
+
+# near DESCRIPTION GOT WANTED [PERMILLE]: 10 per mille unless said.
+near()
+{
+	local rc=0 off
+
+	off=$(awk -v got="${2:-0}" -v want="${3:-0}" 'BEGIN {
+		printf "%.2f", want ? (got - want) / want * 1000 :
+			got ? 1000000 : 0 }')
+	awk -v off="$off" -v most="${4:-10}" 'BEGIN {
+		exit !(off <= most && off >= -most) }' || rc=1
+	result $rc "$1" "got ${2:-nothing}, expected ${3:-nothing}: off by \
+$off per mille, ${4:-10} allowed"
+	[ $rc -ne 0 ] || note "${2:-0} of ${3:-0}: $off per mille"
+}
+
+# at_least DESCRIPTION GOT WANTED
+at_least()
+{
+	local rc=0
+
+	[ "${2:-0}" -ge "$3" ] 2>/dev/null || rc=1
+	result $rc "$1" "got ${2:-nothing}, expected at least $3"
+}
+
+skip()
+{
+	DONE=$((DONE + 1))
+	echo "ok $DONE - $1 # SKIP $2"
+}
+
+skip_all()
+{
+	echo "1..0 # SKIP $*"
+	exit 0
+}
+
+bail()
+{
+	echo "Bail out! $*"
+	exit 1
+}
+
+# ---- The lab ----------------------------------------------------------------
+
+# Runs however the suite ends.  Last of all: is anything left?
+net_end()
+{
+	local rc=$?
+
+	trap '' INT TERM HUP
+	trap - EXIT
+	if [ "$FAILED" -ne 0 ] && [ -s "$LAB_LOG" ]; then
+		note "lqosd's log:"
+		tail -n 40 "$LAB_LOG" | sed 's/^/#   /'
+	fi
+	lab_down
+	if [ "$DONE" -eq $((PLANNED - 1)) ] && [ $rc -eq 0 ]; then
+		is "nothing is left" "$(lab_left)" ""
+	elif [ "$DONE" -ne "$PLANNED" ]; then
+		note "$DONE of $PLANNED tests were run"
+		rc=1
+	fi
+	[ "$FAILED" -eq 0 ] || rc=1
+	exit $rc
+}
+
+# net_begin N: N tests, the last of which, "nothing is left", is done here.
+net_begin()
+{
+	local tool
+
+	[ "$(id -u)" -eq 0 ] || skip_all "not root"
+	[ -x "$ROOT/sbin/lqosd" ] ||
+		bail "LQOS_ROOT is \"$ROOT\": no sbin/lqosd in there"
+	for tool in ip tc ethtool jq iperf3 nsenter setpriv ping python3; do
+		command -v "$tool" >/dev/null || skip_all "no $tool"
+	done
+	plan "$1"
+	trap net_end EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	[ -z "${LQOS_SANITIZED:-}" ] || export LAB_START_TRIES=1200
+	lab_reap
+	lab_names
+	lab_up || bail "no lab"
+}
+
+# daemon [ARGUMENT...]
+daemon()
+{
+	lab_start "$ROOT" "$@" && return
+	[ ! -s "$LAB_LOG" ] || note "$(tail -n 20 "$LAB_LOG")"
+	bail "no lqosd"
+}
+
+ctl()
+{
+	lab_ctl "$ROOT" "$@"
+}
+
+# A daemon that was built with sanitizers has found something.
+sanitizer_reports()
+{
+	grep -E 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$LAB_LOG"
+}
+
+# ---- Traffic ----------------------------------------------------------------
+
+PORT=5400
+declare -A FLOW_PID FLOW_V6
+
+# flow NAME ADDRESS ARGUMENT...: one run of iperf3 in the background.
+flow()
+{
+	local name=$1 address=$2
+
+	shift 2
+	PORT=$((PORT + 1))
+	lab_server $PORT || bail "no iperf3 server"
+	FLOW_V6[$name]=
+	[[ $address != *:* ]] || FLOW_V6[$name]=6
+	lab_iperf "$address" $PORT -J "$@" >"$LAB_DIR/$name.json" &
+	FLOW_PID[$name]=$!
+}
+
+# flows_end SECONDS: all are through, or are stopped.
+flows_end()
+{
+	local name pid deadline=$((SECONDS + $1))
+
+	for name in "${!FLOW_PID[@]}"; do
+		pid=${FLOW_PID[$name]}
+		while kill -0 "$pid" 2>/dev/null &&
+			[ "$SECONDS" -lt "$deadline" ]; do
+			sleep 0.1
+		done
+		kill "$pid" 2>/dev/null && note "$name did not end in $1 s"
+		wait "$pid" 2>/dev/null
+	done
+	FLOW_PID=()
+}
+
+# flow_json NAME FILTER: what iperf3 says.
+flow_json()
+{
+	jq -r "$2" "$LAB_DIR/$1.json" 2>/dev/null
+}
+
+# flow_bytes NAME down|up: bytes of the data's frames, by iperf3's account.
+# TCP with timestamps has 66 bytes of headers a segment (IPv6: 86), UDP 42 (62).
+flow_bytes()
+{
+	local v6=${FLOW_V6[$1]:-}
+
+	jq -r --arg way "$2" --argjson v6 "${v6:-0}" '
+	(if $v6 == 6 then 20 else 0 end) as $more |
+	.start.test_start as $start |
+	(if .end.sum_sent_bidir_reverse then
+		if $way == "down" then "_bidir_reverse" else "" end
+	elif ($start.reverse == 1) == ($way == "down") then ""
+	else "none" end) as $which |
+	.end["sum_sent" + $which] as $sent |
+	.end["sum_received" + $which] as $got |
+	if $which == "none" then 0
+	elif $start.protocol == "UDP" then
+		$sent.bytes + $sent.packets * (42 + $more)
+	else
+		$got.bytes * 1514 / (1448 - $more) | floor
+	end' "$LAB_DIR/$1.json" 2>/dev/null
+}
+
+# ---- What lqosd says --------------------------------------------------------
+
+# Two ticks: what has been sent is in the frame after them.
+settle()
+{
+	sleep 2.2
+}
+
+# A frame of lqtop with all columns, into LAB_DIR/frame.json.
+take_frame()
+{
+	timeout 30 "$ROOT/bin/lqtop" -S "$LAB_BUS" -b -n 1 -a -l 1000 -o json \
+		>"$LAB_DIR/frame.json"
+}
+
+# cell CIRCUIT COLUMN: of the frame; circuit "" is all unknown hosts.
+cell()
+{
+	jq -r --arg circuit "$1" --arg column "$2" '
+	.data.subscribers as $s |
+	($s.columns | map(.name) | index($column)) as $i |
+	[$s.rows[] | select(.circuit_id == $circuit) | .values[$i]][0] // 0' \
+		"$LAB_DIR/frame.json"
+}
+
+# global COLUMN: the sum over all, of the frame.
+global()
+{
+	jq -r --arg column "$1" '.data.global |
+		(.columns | map(.name) | index($column)) as $i |
+		.values[$i] // 0' "$LAB_DIR/frame.json"
+}
+
+# planned CIRCUIT KEY: of steering.plan, which was saved as LAB_DIR/plan.json.
+planned()
+{
+	jq -r --arg circuit "$1" --arg key "$2" \
+		'.circuits[] | select(.circuit_id == $circuit) | .[$key]' \
+		"$LAB_DIR/plan.json"
+}
+
+make_htb()
+{
+	lab_htb "$ROOT" || bail "no HTB tree"
+	ctl -j call steering.plan >"$LAB_DIR/plan.json"
+}
+
+# class_bytes subs|inet CLASS: what an HTB class sent; also class_drops.
+class_numbers()
+{
+	lab_shaper tc -s class show dev "$1" |
+		awk -v class="$2" -v n="$3" '
+		/^class/ { mine = $2 == "htb" && $3 == class }
+		mine && $1 == "Sent" {
+			gsub(/[(,]/, "")
+			print n == "bytes" ? $2 : $7
+		}'
+}
+
+class_bytes()
+{
+	class_numbers "$1" "$2" bytes
+}
+
+class_drops()
+{
+	class_numbers "$1" "$2" drops
+}
+
+# sent_by subs|inet: bytes of all frames that a side has sent to the shaper.
+sent_by()
+{
+	local ns=$LAB_NS_SUBS
+
+	[ "$1" = subs ] || ns=$LAB_NS_INET
+	ip -n "$ns" -s -j link show dev eth0 | jq '.[0].stats64.tx.bytes'
+}
