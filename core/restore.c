@@ -4,6 +4,7 @@
  * after a crash the next run finds there how things were before the first one.
  */
 #include <limits.h>
+#include <net/if.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -15,7 +16,8 @@
 
 struct restore {
 	char path[PATH_MAX];
-	json_t *notes; /* {"boot": id, "interfaces": {name: {key: value}}} */
+	/* {"boot": id, "interfaces": {name: {"ifindex": n, key: value}}} */
+	json_t *notes;
 };
 
 static void boot_id(char *out, int size)
@@ -25,6 +27,19 @@ static void boot_id(char *out, int size)
 	if (!f || !fgets(out, size, f))
 		out[0] = '\0';
 	out[strcspn(out, "\n")] = '\0';
+}
+
+/* An interface may have gone, and another one of its name have come. */
+static void forget_others(json_t *interfaces)
+{
+	const char *name;
+	json_t *notes;
+	void *next;
+
+	json_object_foreach_safe(interfaces, next, name, notes)
+		if (json_integer_value(json_object_get(notes, "ifindex")) !=
+		    if_nametoindex(name))
+			json_object_del(interfaces, name);
 }
 
 int restore_open(struct restore **out, const char *run_dir)
@@ -46,6 +61,7 @@ int restore_open(struct restore **out, const char *run_dir)
 		if (!r->notes)
 			return -ENOMEM;
 	}
+	forget_others(json_object_get(r->notes, "interfaces"));
 	*out = steal_ptr(r);
 	return 0;
 }
@@ -76,7 +92,8 @@ int restore_note(struct restore *restore, const char *interface,
 	char tmp[PATH_MAX + 4];
 
 	if (!notes) {
-		notes = json_object();
+		notes = json_pack("{s:I}", "ifindex",
+				  (json_int_t)if_nametoindex(interface));
 		if (json_object_set_new(all, interface, notes))
 			return -ENOMEM;
 	}

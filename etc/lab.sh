@@ -157,16 +157,18 @@ lab_side()
 		echo "route add $net4 dev eth0"
 		echo "route add $net6 dev eth0"
 	} | ip -n "$ns" -batch - || return
-	ip -n "$LAB_NS_SHAPER" link set "$port" master br0 up
+	# Frames that end at a bridge (LACP, LLDP and the like) pass this one.
+	ip -n "$LAB_NS_SHAPER" link set "$port" master br0 up &&
+		ip -n "$LAB_NS_SHAPER" link set "$port" type bridge_slave \
+			group_fwd_mask 0xfffc
 }
 
 lab_bridge()
 {
 	lab_shaper sysctl -qw net.ipv6.conf.default.disable_ipv6=1 \
 		net.ipv6.conf.all.disable_ipv6=1 || return
-	# Frames that end at a bridge (LLDP and the like) shall pass this one.
 	ip -n "$LAB_NS_SHAPER" link add br0 type bridge stp_state 0 \
-		forward_delay 0 mcast_snooping 0 group_fwd_mask 0xfff8 || return
+		forward_delay 0 mcast_snooping 0 || return
 	ip -n "$LAB_NS_SHAPER" link set br0 up || return
 	if lab_shaper test -e /proc/sys/net/bridge; then
 		lab_shaper sysctl -qw net.bridge.bridge-nf-call-iptables=0 \
