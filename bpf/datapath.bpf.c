@@ -160,13 +160,36 @@ int lq_observe(struct xdp_md *ctx)
 /* As much of a frame as the parser may look at, but for rare long headers. */
 enum { DP_HEADERS = 128 };
 
+/* Headers may lie in a page of their own. */
+static __always_inline void pull_headers(struct __sk_buff *skb)
+{
+	__u32 want = skb->len < DP_HEADERS ? skb->len : DP_HEADERS;
+
+	if ((void *)(long)skb->data + want > (void *)(long)skb->data_end)
+		bpf_skb_pull_data(skb, want);
+}
+
+/* The stack takes the outer tag off a frame: whose it is stays, where its
+ * headers are does not. */
+static __always_inline void find_headers(struct __sk_buff *skb,
+					 enum lqos_direction direction,
+					 struct lqos_packet *pkt)
+{
+	struct parsed p = {};
+
+	pull_headers(skb);
+	parse((void *)(long)skb->data, (void *)(long)skb->data_end, direction,
+	      &p);
+	pkt->l3_off = p.l3_off;
+	pkt->l4_off = p.l4_off;
+}
+
 static __always_inline int egress(struct __sk_buff *skb,
 				  enum lqos_direction direction)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct dp_counters *counters = bpf_map_lookup_elem(&dp_counters, &cpu);
 	struct lqos_packet pkt;
-	__u32 want;
 
 	if (!counters)
 		return TC_ACT_UNSPEC;
@@ -175,13 +198,11 @@ static __always_inline int egress(struct __sk_buff *skb,
 	    lqos_packet_from_meta((void *)(long)skb->data_meta,
 				  (void *)(long)skb->data, &pkt)) {
 		counters->count[DP_SENT_PARSED]++;
-		/* Headers may lie in a page of their own. */
-		want = skb->len < DP_HEADERS ? skb->len : DP_HEADERS;
-		if ((void *)(long)skb->data + want >
-		    (void *)(long)skb->data_end)
-			bpf_skb_pull_data(skb, want);
+		pull_headers(skb);
 		describe((void *)(long)skb->data, (void *)(long)skb->data_end,
 			 direction, cpu, counters, &pkt);
+	} else if (skb->vlan_present) {
+		find_headers(skb, direction, &pkt);
 	}
 	to_scratch(&pkt);
 	bpf_tail_call(skb, &lqos_egress, 0);
