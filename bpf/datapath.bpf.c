@@ -163,9 +163,11 @@ enum { DP_HEADERS = 128 };
 /* Headers may lie in a page of their own. */
 static __always_inline void pull_headers(struct __sk_buff *skb)
 {
+	void *data_end = (void *)(long)skb->data_end;
+	void *data = (void *)(long)skb->data;
 	__u32 want = skb->len < DP_HEADERS ? skb->len : DP_HEADERS;
 
-	if ((void *)(long)skb->data + want > (void *)(long)skb->data_end)
+	if (data + want > data_end)
 		bpf_skb_pull_data(skb, want);
 }
 
@@ -189,14 +191,16 @@ static __always_inline int egress(struct __sk_buff *skb,
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct dp_counters *counters = bpf_map_lookup_elem(&dp_counters, &cpu);
+	void *meta = (void *)(long)skb->data_meta;
+	void *data = (void *)(long)skb->data;
 	struct lqos_packet pkt;
 
 	if (!counters)
 		return TC_ACT_UNSPEC;
 	counters->count[DP_SENT]++;
-	if (dp_one_interface ||
-	    lqos_packet_from_meta((void *)(long)skb->data_meta,
-				  (void *)(long)skb->data, &pkt)) {
+	/* A pointer must stay one: clang would copy its lower half only. */
+	asm volatile("" : "+r"(data));
+	if (dp_one_interface || lqos_packet_from_meta(meta, data, &pkt)) {
 		counters->count[DP_SENT_PARSED]++;
 		pull_headers(skb);
 		describe((void *)(long)skb->data, (void *)(long)skb->data_end,

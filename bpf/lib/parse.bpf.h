@@ -242,6 +242,7 @@ static __always_inline enum dp_counter parse(void *data, void *data_end,
 	void *at = data + ETHER_LEN;
 	enum dp_counter reason;
 	__u32 type;
+	__u64 off;
 
 	if (direction == LQOS_UP)
 		out->flags = LQOS_PACKET_UP;
@@ -253,6 +254,11 @@ static __always_inline enum dp_counter parse(void *data, void *data_end,
 		if (reason != PARSE_OK)
 			return reason;
 	}
+	/* To the verifier any distance is the same from here on: it need not
+	 * follow IP behind each encapsulation. */
+	off = (__u64)at;
+	asm("%0 -= %1" : "+r"(off) : "r"(data));
+	at = data + (off & 0x3f);
 	if (type == ETHER_IPV4)
 		return parse_ipv4(data, data_end, at, direction, out);
 	if (type == ETHER_IPV6)

@@ -29,7 +29,7 @@ const volatile __u32 lqos_shared; /* 1: several CPUs may touch one slot */
 
 #define LQOS_CHAIN_MAX 32 /* the kernel allows 33 tail calls a packet */
 
-enum { LQOS_TCP = 6, LQOS_TCP_DOFF = 12, LQOS_UDP_HEADER = 8 };
+enum { LQOS_TCP = 6, LQOS_TCP_DOFF = 12, LQOS_UDP_HEADER = 8, LQOS_TAG = 4 };
 
 /* The core's maps; lqos_bpf_prepare() binds them to the real ones. */
 struct lqos_chain {
@@ -122,32 +122,33 @@ static __always_inline int lqos_frame_xdp(struct xdp_md *ctx,
 static __always_inline int lqos_frame_tc(struct __sk_buff *skb,
 					 struct lqos_frame *frame)
 {
-	__u32 headers;
+	__u32 tag = skb->vlan_present ? LQOS_TAG : 0, headers;
 	__u8 *doff;
 
 	frame->data = (void *)(long)skb->data;
 	frame->data_end = (void *)(long)skb->data_end;
-	frame->bytes = skb->len;
+	frame->bytes = skb->len + tag;
 	frame->packets = 1;
 	if (lqos_packet_from_scratch(&frame->pkt))
 		return -1;
-	if (skb->gso_segs > 1 && frame->pkt.l4_off) {
-		/* The super-segment carries once what each segment will. */
-		headers = frame->pkt.l4_off + LQOS_UDP_HEADER;
-		/* Bounded, so that the verifier can follow the pointer. */
-		doff = frame->data + (frame->pkt.l4_off & 0x3fff) +
-		       LQOS_TCP_DOFF;
-		if (frame->pkt.l4_proto == LQOS_TCP &&
-		    (void *)(doff + 1) <= frame->data_end)
-			headers = frame->pkt.l4_off + (*doff >> 4) * 4;
-		frame->packets = skb->gso_segs;
-		frame->bytes += (skb->gso_segs - 1) * headers;
-	}
+	if (!skb->gso_size || !frame->pkt.l4_off)
+		return 0;
+	/* The super-segment carries once what each segment will.  gso_segs is
+	 * not to be trusted: it is 0 where a guest made the segment. */
+	headers = frame->pkt.l4_off + LQOS_UDP_HEADER;
+	/* Bounded, so that the verifier can follow the pointer. */
+	doff = frame->data + (frame->pkt.l4_off & 0x3fff) + LQOS_TCP_DOFF;
+	if (frame->pkt.l4_proto == LQOS_TCP &&
+	    (void *)(doff + 1) <= frame->data_end)
+		headers = frame->pkt.l4_off + (*doff >> 4) * 4;
+	if (skb->len <= headers + skb->gso_size)
+		return 0;
+	frame->packets =
+		(skb->len - headers + skb->gso_size - 1) / skb->gso_size;
+	frame->bytes += (frame->packets - 1) * (headers + tag);
 	return 0;
 }
 
-/* Inline asm keeps map and slot constant, so that the JIT turns the tail call
- * into a direct jump. */
 static __always_inline int lqos_next_ingress(struct xdp_md *ctx)
 {
 	bpf_tail_call(ctx, &lqos_ingress, lqos_self);

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What is measured is compared with programs that do nothing. */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>

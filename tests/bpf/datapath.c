@@ -196,7 +196,7 @@ int datapath_bind(const struct datapath *dp, struct bpf_object *obj)
 	struct bpf_map *map;
 	int rc;
 
-	bpf_object__for_each_map (map, obj) {
+	bpf_object__for_each_map(map, obj) {
 		const char *name = bpf_map__name(map);
 
 		if (strncmp(name, "lqos_", 5))
@@ -209,7 +209,7 @@ int datapath_bind(const struct datapath *dp, struct bpf_object *obj)
 		if (rc)
 			return rc;
 	}
-	bpf_object__for_each_program (prog, obj)
+	bpf_object__for_each_program(prog, obj)
 		set_type(dp, prog);
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* A module that changes nothing and notes that, and with what, it was run. */
 #include <lqos/packet.bpf.h>
 #include "probe.h"
@@ -48,6 +48,19 @@ static __always_inline void observe(const struct lqos_frame *f)
 
 LQOS_OBSERVER(probe_see, observe)
 
+/* Where the descriptor says that the IP header is. */
+static __always_inline __u32 first_of_ip(struct __sk_buff *skb)
+{
+	void *data_end = (void *)(long)skb->data_end;
+	struct lqos_packet pkt;
+	__u8 *ip;
+
+	if (lqos_packet_from_scratch(&pkt) || !(pkt.flags & LQOS_PACKET_IP))
+		return 0;
+	ip = (void *)(long)skb->data + pkt.l3_off;
+	return (void *)(ip + 1) <= data_end ? *ip : 0;
+}
+
 LQOS_EGRESS(probe_out)(struct __sk_buff *skb)
 {
 	struct probe_view *view = note_run();
@@ -55,6 +68,7 @@ LQOS_EGRESS(probe_out)(struct __sk_buff *skb)
 	if (view) {
 		view->priority = skb->priority;
 		view->queue = skb->queue_mapping;
+		view->ip = first_of_ip(skb);
 	}
 	return lqos_next_egress(skb);
 }

@@ -18,7 +18,7 @@ struct probe_view {
 	__u32 packets;
 	__u32 priority; /* at egress */
 	__u32 queue;
-	__u32 unused;
+	__u32 ip; /* the byte that an IP header should begin with */
 };
 
 #endif /* TESTS_BPF_PROBE_H */

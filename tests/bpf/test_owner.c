@@ -319,6 +319,9 @@ static void test_collision(void **state)
 	own("10.0.0.1/32", 1);
 	own("10.0.0.2/32", 2);
 	own("2001:db8::1/128", 3);
+	/* The same last eight bytes, as the cache has them. */
+	own("2001:db8::a00:1:0:0/128", 4);
+	own("2001:db9::a00:1:0:0/128", 5);
 	for (i = 0; i < 3; i++) {
 		uint64_t tried = counted(DP_TRIE);
 
@@ -326,6 +329,13 @@ static void test_collision(void **state)
 		assert_int_equal(look_up("10.0.0.2", LQOS_UP).slot, 2);
 		assert_int_equal(look_up("2001:db8::1", LQOS_DOWN).slot, 3);
 		assert_int_equal(counted(DP_TRIE) - tried, 3);
+		assert_int_equal(look_up("10.0.0.1", LQOS_UP).slot, 1);
+		assert_int_equal(look_up("2001:db8::a00:1:0:0", LQOS_UP).slot,
+				 4);
+		assert_int_equal(look_up("2001:db9::a00:1:0:0", LQOS_UP).slot,
+				 5);
+		assert_int_equal(look_up("10.0.0.1", LQOS_UP).slot, 1);
+		look_up("2001:db8::1", LQOS_UP);
 		check_owner("2001:db8::1", 3, 0);
 		/* A stranger pushes nobody out. */
 		check_owner("10.0.0.3", NOBODY, 1);

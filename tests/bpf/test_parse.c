@@ -228,6 +228,56 @@ static void test_stranger(void **state)
 	check_all("stranger", stranger->name, true, stranger->layers, &want);
 }
 
+/* ---- Descriptors that came with the frame -------------------------------- */
+
+/* Whether lq_observe takes what is in front of the frame for a descriptor. */
+static void check_believed(const struct lqos_packet *meta, bool believed)
+{
+	const uint32_t layers[PACKET_LAYERS] = {P_IP, P_UDP, P_DATA(20)};
+	uint64_t again =
+		datapath_counters(with_metadata)->count[DP_PARSED_AGAIN];
+	struct outcome out;
+	struct packet p;
+
+	with_metadata->skel->bss->dp_tick++;
+	packet_build(&p, &ends[false][LQOS_DOWN], layers);
+	assert_int_equal(run_xdp(with_metadata->skel->progs.lq_observe, p.data,
+				 p.len, meta, &out),
+			 0);
+	assert_int_equal(out.verdict, XDP_PASS);
+	assert_int_equal(out.len, p.len);
+	assert_memory_equal(out.frame, p.data, p.len);
+	assert_memory_equal(&out.pkt, meta, sizeof(*meta));
+	assert_int_equal(
+		datapath_counters(with_metadata)->count[DP_PARSED_AGAIN] -
+			again,
+		!believed);
+	assert_int_equal(with_metadata->seen[believed ? meta->slot : SLOT],
+			 with_metadata->skel->bss->dp_tick);
+}
+
+static void test_descriptor(void **state)
+{
+	struct lqos_packet meta = {
+		.magic = LQOS_PACKET_MAGIC,
+		.version = LQOS_PACKET_VERSION,
+		.flags = LQOS_PACKET_IP,
+		.l3_off = ETHER,
+		.l4_proto = 17,
+		.l4_off = ETHER + 20,
+		.slot = 42,
+	};
+
+	(void)state;
+	check_believed(&meta, true);
+	/* A driver's own metadata, or that of another version of ours. */
+	meta.magic++;
+	check_believed(&meta, false);
+	meta.magic--;
+	meta.version++;
+	check_believed(&meta, false);
+}
+
 /* ---- The builder itself -------------------------------------------------- */
 
 /* The sum over all words, checksum included, is all ones. */
@@ -370,7 +420,8 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static const struct CMUnitTest builder_tests[] = {
+static const struct CMUnitTest other_tests[] = {
+	cmocka_unit_test(test_descriptor),
 	cmocka_unit_test(test_builder_ipv4),
 	cmocka_unit_test(test_builder_l4),
 	cmocka_unit_test(test_builder_lengths),
@@ -379,14 +430,14 @@ static const struct CMUnitTest builder_tests[] = {
 int main(void)
 {
 	size_t n = 0, i,
-	       most = n_payloads + n_strangers + ARRAY_SIZE(builder_tests);
+	       most = n_payloads + n_strangers + ARRAY_SIZE(other_tests);
 	autofree struct CMUnitTest *tests = calloc(most, sizeof(*tests));
 	int skip = datapath_skip();
 
 	if (skip || !tests)
 		return skip ? skip : 1;
-	for (i = 0; i < ARRAY_SIZE(builder_tests); i++)
-		tests[n++] = builder_tests[i];
+	for (i = 0; i < ARRAY_SIZE(other_tests); i++)
+		tests[n++] = other_tests[i];
 	for (i = 0; i < n_payloads; i++)
 		tests[n++] = (struct CMUnitTest){
 			.name = payloads[i].name,

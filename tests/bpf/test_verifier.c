@@ -33,7 +33,7 @@ static int note_programs(const struct bpf_object *obj)
 	struct bpf_program *prog;
 	int n = 0;
 
-	bpf_object__for_each_program (prog, obj) {
+	bpf_object__for_each_program(prog, obj) {
 		struct bpf_prog_info info = {};
 		uint32_t len = sizeof(info);
 

@@ -59,7 +59,7 @@ put_back()
 }
 
 SECONDS_OF_TRAFFIC=14
-[ -z "${LQOS_SANITIZED:-}" ] || SECONDS_OF_TRAFFIC=40
+[ -z "$LQOS_SANITIZED" ] || SECONDS_OF_TRAFFIC=40
 
 net_begin 41
 HAVE_XPS=$(set_xps && echo yes)

@@ -12,6 +12,7 @@ set -u
 NET_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
 NET_TOP=$(cd "$NET_HERE/../.." && pwd) || exit 1
 ROOT=${LQOS_ROOT:-}
+[ "${LQOS_SANITIZED:-0}" = 1 ] || LQOS_SANITIZED=
 
 # shellcheck source=etc/lab.sh
 . "$NET_TOP/etc/lab.sh"
@@ -108,7 +109,7 @@ skip()
 skip_all()
 {
 	echo "1..0 # SKIP $*"
-	exit 0
+	exit 77
 }
 
 bail()
@@ -155,7 +156,7 @@ net_begin()
 	trap net_end EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
-	[ -z "${LQOS_SANITIZED:-}" ] || export LAB_START_TRIES=1200
+	[ -z "$LQOS_SANITIZED" ] || export LAB_START_TRIES=1200
 	lab_reap
 	lab_names
 	lab_up || bail "no lab"
