@@ -36,7 +36,8 @@ struct {
 	__type(value, __u64);
 } dp_seen SEC(".maps");
 
-/* Makes the descriptor of a frame. */
+/* Makes the descriptor of a frame.  What is odd about it is counted where it is
+ * met first: counters is NULL where it has been met before. */
 static __always_inline void describe(void *data, void *data_end,
 				     enum lqos_direction direction, __u32 cpu,
 				     struct dp_counters *counters,
@@ -45,7 +46,7 @@ static __always_inline void describe(void *data, void *data_end,
 	struct parsed p = {};
 	enum dp_counter reason = parse(data, data_end, direction, &p);
 
-	if (reason < DP_COUNTERS)
+	if (counters && reason < DP_COUNTERS)
 		counters->count[reason]++;
 	pkt->magic = LQOS_PACKET_MAGIC;
 	pkt->version = LQOS_PACKET_VERSION;
@@ -128,7 +129,8 @@ static __always_inline void mark_seen(__u32 slot)
 
 /*
  * Head of the observe stage: on the cpumap entry, or, without steering, behind
- * the ingress stage.  A frame whose driver has no metadata is parsed again.
+ * the ingress stage.  A frame that lost its descriptor on the way between CPUs,
+ * as with generic XDP, gets it anew, so that it need not be made at egress too.
  */
 SEC("xdp")
 int lq_observe(struct xdp_md *ctx)
@@ -143,12 +145,14 @@ int lq_observe(struct xdp_md *ctx)
 	if (!counters)
 		return XDP_PASS;
 	counters->count[DP_OBSERVED]++;
-	if (lqos_packet_from_meta((void *)(long)ctx->data_meta, data, &pkt)) {
+	if (lqos_packet_from_meta((void *)(long)ctx->data_meta, data, &pkt) &&
+	    (dp_cpumap_id || lqos_packet_from_scratch(&pkt))) {
 		if (ctx->ingress_ifindex == dp_inet_ifindex)
 			direction = LQOS_DOWN;
 		counters->count[DP_PARSED_AGAIN]++;
-		describe(data, data_end, direction, cpu, counters, &pkt);
-		to_scratch(&pkt);
+		describe(data, data_end, direction, cpu, NULL, &pkt);
+		if (to_metadata(ctx, &pkt))
+			to_scratch(&pkt);
 	}
 	if (!(pkt.flags & LQOS_PACKET_IP))
 		return XDP_PASS;
@@ -171,21 +175,6 @@ static __always_inline void pull_headers(struct __sk_buff *skb)
 		bpf_skb_pull_data(skb, want);
 }
 
-/* The stack takes the outer tag off a frame: whose it is stays, where its
- * headers are does not. */
-static __always_inline void find_headers(struct __sk_buff *skb,
-					 enum lqos_direction direction,
-					 struct lqos_packet *pkt)
-{
-	struct parsed p = {};
-
-	pull_headers(skb);
-	parse((void *)(long)skb->data, (void *)(long)skb->data_end, direction,
-	      &p);
-	pkt->l3_off = p.l3_off;
-	pkt->l4_off = p.l4_off;
-}
-
 static __always_inline int egress(struct __sk_buff *skb,
 				  enum lqos_direction direction)
 {
@@ -200,13 +189,20 @@ static __always_inline int egress(struct __sk_buff *skb,
 	counters->count[DP_SENT]++;
 	/* A pointer must stay one: clang would copy its lower half only. */
 	asm volatile("" : "+r"(data));
-	if (dp_one_interface || lqos_packet_from_meta(meta, data, &pkt)) {
+	if (dp_one_interface || lqos_packet_from_meta(meta, data, &pkt) ||
+	    lqos_direction(&pkt) != direction) {
+		/* Made here; or it turned round: who was its sender's
+		 * subscriber is not its receiver's. */
 		counters->count[DP_SENT_PARSED]++;
 		pull_headers(skb);
 		describe((void *)(long)skb->data, (void *)(long)skb->data_end,
-			 direction, cpu, counters, &pkt);
-	} else if (skb->vlan_present) {
-		find_headers(skb, direction, &pkt);
+			 direction, cpu, dp_one_interface ? counters : NULL,
+			 &pkt);
+	} else if (skb->vlan_present || pkt.l3_off != ETHER_LEN) {
+		/* Tags come and go on the way: where its headers are now is not
+		 * known without another parse. */
+		pkt.l3_off = 0;
+		pkt.l4_off = 0;
 	}
 	to_scratch(&pkt);
 	bpf_tail_call(skb, &lqos_egress, 0);
@@ -244,20 +240,42 @@ int lq_observe_tc(struct __sk_buff *skb)
 }
 
 /*
- * cpumap drops silently when a CPU's queue is full; only its tracepoint
- * (include/trace/events/xdp.h: map_id, processed, drops, to_cpu) tells.
+ * Between CPUs packets are lost silently; only tracepoints tell
+ * (include/trace/events/xdp.h).  They run once a batch of packets.
  */
-SEC("raw_tp/xdp_cpumap_enqueue")
-int lq_queue_full(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline void count_lost(__u32 map_id, __u32 lost)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct dp_counters *counters;
 
-	if (!(__u32)ctx->args[2] || (__u32)ctx->args[0] != dp_cpumap_id)
-		return 0;
+	if (!lost || map_id != dp_cpumap_id)
+		return;
 	counters = bpf_map_lookup_elem(&dp_counters, &cpu);
 	if (counters)
-		counters->count[DP_QUEUE_FULL] += (__u32)ctx->args[2];
+		counters->count[DP_CPU_LOST] += lost;
+}
+
+/* map_id, processed, drops, to_cpu: its queue is full. */
+SEC("raw_tp/xdp_cpumap_enqueue")
+int lq_queue_full(struct bpf_raw_tracepoint_args *ctx)
+{
+	count_lost(ctx->args[0], ctx->args[2]);
+	return 0;
+}
+
+/* map_id, processed, drops, sched, stats: no memory for an skb. */
+SEC("raw_tp/xdp_cpumap_kthread")
+int lq_no_skb(struct bpf_raw_tracepoint_args *ctx)
+{
+	count_lost(ctx->args[0], ctx->args[2]);
+	return 0;
+}
+
+/* dev, prog, target, error, map type, map_id, index: it could not be sent. */
+SEC("raw_tp/xdp_redirect_err")
+int lq_refused(struct bpf_raw_tracepoint_args *ctx)
+{
+	count_lost(ctx->args[5], 1);
 	return 0;
 }
 

@@ -23,7 +23,7 @@ enum dp_counter {
 	DP_PARSED_AGAIN, /* ... that came without a descriptor */
 	DP_SENT,	 /* skbs at the egress stage */
 	DP_SENT_PARSED,	 /* ... that came without a descriptor */
-	DP_QUEUE_FULL,	 /* dropped by cpumap: its CPU did not keep up */
+	DP_CPU_LOST,	 /* lost on the way to their CPU */
 	DP_COUNTERS,
 	DP_COUNTERS_ROOM = 24,
 };

@@ -93,22 +93,6 @@ static int adopt_link(struct attachment *a, int prog_fd, const char *mode,
 	return unlink(path) ? -errno : 0;
 }
 
-int attach_check(const struct attachment *a, const char *pin_dir)
-{
-	char path[PATH_MAX], holder[96];
-	uint32_t id = 0;
-
-	link_path(path, sizeof(path), a, pin_dir);
-	if (!access(path, F_OK) || bpf_xdp_query_id(a->iface.ifindex, 0, &id) ||
-	    !id)
-		return 0;
-	xdp_holder(a->iface.ifindex, holder, sizeof(holder));
-	return core_fail(WHO, -EBUSY,
-			 "%s: %s is attached already: detach it first (`ip "
-			 "link set dev %s xdp off`, or stop its owner)",
-			 a->name, holder, a->name);
-}
-
 static int create_link(struct attachment *a, int prog_fd, uint32_t flags)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = flags);
@@ -183,8 +167,8 @@ static int count_answers(struct nlmsghdr *request, mnl_cb_t match, void *arg,
 {
 	struct mnl_socket *nl = mnl_socket_open(NETLINK_ROUTE);
 	char answer[DUMP_SIZE];
+	int rc = 0, more;
 	ssize_t len;
-	int rc = 0;
 
 	if (!nl)
 		return -errno;
@@ -195,11 +179,13 @@ static int count_answers(struct nlmsghdr *request, mnl_cb_t match, void *arg,
 		rc = -errno;
 	while (!rc) {
 		len = mnl_socket_recvfrom(nl, answer, sizeof(answer));
-		if (len < 0)
+		more = len < 0 ? -1
+			       : mnl_cb_run(answer, len, request->nlmsg_seq,
+					    mnl_socket_get_portid(nl), match,
+					    arg);
+		if (more < 0)
 			rc = -errno;
-		else if (mnl_cb_run(answer, len, request->nlmsg_seq,
-				    mnl_socket_get_portid(nl), match,
-				    arg) <= MNL_CB_STOP)
+		else if (more == MNL_CB_STOP)
 			break;
 	}
 	mnl_socket_close(nl);
@@ -208,10 +194,11 @@ static int count_answers(struct nlmsghdr *request, mnl_cb_t match, void *arg,
 
 struct qdisc_search {
 	uint32_t ifindex;
+	const char *kind;
 	int found;
 };
 
-static int match_clsact(const struct nlmsghdr *nlh, void *arg)
+static int match_qdisc(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct tcmsg *tc = mnl_nlmsg_get_payload(nlh);
 	struct qdisc_search *search = arg;
@@ -221,20 +208,20 @@ static int match_clsact(const struct nlmsghdr *nlh, void *arg)
 		return MNL_CB_OK;
 	mnl_attr_for_each(attr, nlh, sizeof(*tc))
 		if (mnl_attr_get_type(attr) == TCA_KIND &&
-		    !strcmp(mnl_attr_get_str(attr), "clsact"))
+		    !strcmp(mnl_attr_get_str(attr), search->kind))
 			search->found++;
 	return MNL_CB_OK;
 }
 
-static bool has_clsact(uint32_t ifindex)
+static bool has_qdisc(uint32_t ifindex, const char *kind)
 {
-	struct qdisc_search search = {.ifindex = ifindex};
+	struct qdisc_search search = {.ifindex = ifindex, .kind = kind};
 	char buf[256];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 
 	nlh->nlmsg_type = RTM_GETQDISC;
 	mnl_nlmsg_put_extra_header(nlh, sizeof(struct tcmsg));
-	return count_answers(nlh, match_clsact, &search, &search.found) > 0;
+	return count_answers(nlh, match_qdisc, &search, &search.found) > 0;
 }
 
 static int match_filter(const struct nlmsghdr *nlh, void *arg)
@@ -260,6 +247,40 @@ static int count_filters(uint32_t ifindex, uint32_t parent)
 	return count_answers(nlh, match_filter, &n, &n);
 }
 
+/* Has an earlier run's link on this very interface stayed? */
+static bool has_our_link(const struct attachment *a, const char *path)
+{
+	struct bpf_link_info info = {};
+	uint32_t len = sizeof(info);
+	autoclose int fd = bpf_obj_get(path);
+
+	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) &&
+	       info.type == BPF_LINK_TYPE_XDP &&
+	       info.xdp.ifindex == a->iface.ifindex;
+}
+
+int attach_check(const struct attachment *a, const char *pin_dir)
+{
+	char path[PATH_MAX], holder[96];
+	uint32_t id = 0;
+
+	if (has_qdisc(a->iface.ifindex, "ingress"))
+		return core_fail(WHO, -EEXIST,
+				 "%s: it has an ingress qdisc, and clsact "
+				 "cannot be beside it: remove it first (`tc "
+				 "qdisc del dev %s ingress`)",
+				 a->name, a->name);
+	link_path(path, sizeof(path), a, pin_dir);
+	if (has_our_link(a, path) ||
+	    bpf_xdp_query_id(a->iface.ifindex, 0, &id) || !id)
+		return 0;
+	xdp_holder(a->iface.ifindex, holder, sizeof(holder));
+	return core_fail(WHO, -EBUSY,
+			 "%s: %s is attached already: detach it first (`ip "
+			 "link set dev %s xdp off`, or stop its owner)",
+			 a->name, holder, a->name);
+}
+
 int attach_tc(struct attachment *a, int prog_fd, struct restore *restore)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)a->iface.ifindex,
@@ -267,11 +288,14 @@ int attach_tc(struct attachment *a, int prog_fd, struct restore *restore)
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE,
 		    .priority = TC_PRIORITY, .prog_fd = prog_fd,
 		    .flags = BPF_TC_F_REPLACE);
-	int rc = 0;
+	int rc;
 
-	if (!has_clsact(a->iface.ifindex)) {
-		rc = restore_note(restore, a->name, "clsact", "none")
-			     ?: bpf_tc_hook_create(&hook);
+	/* Noted first: whoever comes after a crash knows to take it off. */
+	rc = restore_note(restore, a->name, "filter", "none");
+	if (!rc && !has_qdisc(a->iface.ifindex, "clsact")) {
+		rc = restore_note(restore, a->name, "clsact", "none");
+		if (!rc)
+			rc = bpf_tc_hook_create(&hook);
 	}
 	if (rc)
 		return core_fail(WHO, rc, "%s: cannot add a clsact qdisc",
@@ -280,7 +304,6 @@ int attach_tc(struct attachment *a, int prog_fd, struct restore *restore)
 	if (rc)
 		return core_fail(WHO, rc, "%s: cannot attach to TC egress",
 				 a->name);
-	a->tc = true;
 	return 0;
 }
 
@@ -290,9 +313,12 @@ static void detach_tc(struct attachment *a, const struct restore *restore)
 		    .attach_point = BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE,
 		    .priority = TC_PRIORITY);
-	int rc = bpf_tc_detach(&hook, &opts);
+	int rc;
 
-	if (rc)
+	if (!has_qdisc(a->iface.ifindex, "clsact"))
+		return;
+	rc = bpf_tc_detach(&hook, &opts);
+	if (rc && rc != -ENOENT)
 		core_fail(WHO, rc, "%s: cannot detach from TC egress", a->name);
 	if (!restore_get(restore, a->name, "clsact"))
 		return;
@@ -323,7 +349,8 @@ void attach_undo(struct attachment *a, const char *pin_dir,
 		link_path(path, sizeof(path), a, pin_dir);
 		if (unlink(path) && errno != ENOENT)
 			core_fail(WHO, -errno, "cannot remove %s", path);
-		if (bpf_link_detach(a->xdp_link) && errno != ENOLINK)
+		if (bpf_link_detach(a->xdp_link) && errno != ENOLINK &&
+		    errno != ENODEV)
 			core_fail(WHO, -errno, "%s: cannot detach XDP",
 				  a->name);
 		close(steal_fd(&a->xdp_link));

@@ -42,9 +42,17 @@ static int prog_at(const struct chain *chain, size_t at)
 int chain_insert(struct chain *chain, const struct chain_link *link)
 {
 	bool has_last = chain->n && chain->links[chain->n - 1].last;
-	size_t at = chain->n;
+	size_t at = chain->n, i;
 	int rc;
 
+	for (i = 0; i < chain->n; i++)
+		if (chain->links[i].index == link->index)
+			return core_fail(WHO, -EEXIST,
+					 "module %s has %s in this stage "
+					 "already, %s too cannot be: a module "
+					 "has one program a stage",
+					 link->module, chain->links[i].program,
+					 link->program);
 	if (link->last && has_last)
 		return core_fail(WHO, -EEXIST,
 				 "%s must be the last of its stage, but %s of "

@@ -51,23 +51,26 @@ static int read_cpu_list(const char *path, uint32_t possible, uint32_t **out,
 
 uint32_t lqos_cpus(struct lqos_ctx *ctx, const uint32_t **cpus)
 {
+	if (!ctx->core->datapath)
+		return 0;
 	*cpus = ctx->core->datapath->cpus;
 	return ctx->core->datapath->n_cpus;
 }
 
 uint32_t lqos_possible_cpus(struct lqos_ctx *ctx)
 {
-	return ctx->core->datapath->possible_cpus;
+	return ctx->core->datapath ? ctx->core->datapath->possible_cpus : 0;
 }
 
 uint32_t lqos_interfaces(struct lqos_ctx *ctx)
 {
-	return ctx->core->datapath->n_at;
+	return ctx->core->datapath ? ctx->core->datapath->n_at : 0;
 }
 
 const struct lqos_interface *lqos_interface(struct lqos_ctx *ctx, uint32_t i)
 {
-	return &ctx->core->datapath->at[i].iface;
+	return i < lqos_interfaces(ctx) ? &ctx->core->datapath->at[i].iface
+					: NULL;
 }
 
 /* ---- Subscribers into the kernel ---------------------------------------- */
@@ -125,10 +128,29 @@ static void unset_owner(const struct lqos_prefix *p, void *arg)
 	new_epoch(dp);
 }
 
+/* An interface may be taken away, or be another one of the same name now. */
+static void watch_interfaces(struct core_datapath *dp)
+{
+	uint32_t i, bit;
+
+	for (i = 0; i < dp->n_at; i++) {
+		bit = 1U << i;
+		if (dp->gone & bit ||
+		    if_nametoindex(dp->at[i].name) == dp->at[i].iface.ifindex)
+			continue;
+		dp->gone |= bit;
+		core_log(WHO, LQOS_ERR,
+			 "%s is gone: nothing of it is seen or steered any "
+			 "more; restart lqosd when it is back",
+			 dp->at[i].name);
+	}
+}
+
 uint32_t core_datapath_tick(struct core_datapath *dp, const uint64_t **seen)
 {
 	uint32_t closed = dp->skel->bss->dp_tick;
 
+	watch_interfaces(dp);
 	*seen = dp->seen;
 	/* 0 is what a slot without traffic has. */
 	dp->skel->bss->dp_tick = closed + 1 ?: 1;
@@ -221,30 +243,39 @@ static int fill_cpumap(struct core_datapath *dp)
 					 "CPU %u does not go into the cpumap "
 					 "(a kernel before 5.9?)",
 					 dp->cpus[i]);
-	return pins_add_map(dp->core->settings.pin_dir, WHO, "lqos_cpumap",
-			    dp->cpumap_fd);
+	return pins_add_map(dp->pins, WHO, "lqos_cpumap", dp->cpumap_fd);
 }
 
-/* Without it packets flow all the same, but what cpumap drops goes uncounted.
- */
-static void count_full_queues(struct core_datapath *dp)
+/* Without them packets flow all the same, but what is lost on the way between
+ * the CPUs goes uncounted. */
+static void count_lost(struct core_datapath *dp)
 {
-	struct bpf_program *prog = dp->skel->progs.lq_queue_full;
-	char path[PATH_MAX];
-	int rc = -ENOENT;
+	struct bpf_program *const progs[LOSSES] = {
+		dp->skel->progs.lq_queue_full,
+		dp->skel->progs.lq_no_skb,
+		dp->skel->progs.lq_refused,
+	};
+	int i;
 
-	snprintf(path, sizeof(path), "%s/links/queue_full",
-		 dp->core->settings.pin_dir);
-	unlink(path);
-	dp->queue_full =
-		bpf_program__attach_raw_tracepoint(prog, "xdp_cpumap_enqueue");
-	if (dp->queue_full)
-		rc = bpf_link__pin(dp->queue_full, path);
-	if (rc)
-		core_log(WHO, LQOS_WARN,
-			 "no tracepoint xdp_cpumap_enqueue (%s): packets that "
-			 "overflow a CPU's queue will not be counted",
-			 strerror(dp->queue_full ? -rc : errno));
+	for (i = 0; i < LOSSES; i++) {
+		const char *name = bpf_program__name(progs[i]);
+		char path[PATH_MAX];
+		int rc;
+
+		snprintf(path, sizeof(path), "%s/links/%s",
+			 dp->core->settings.pin_dir, name);
+		unlink(path);
+		dp->losses[i] = bpf_program__attach(progs[i]);
+		rc = dp->losses[i] ? bpf_link__pin(dp->losses[i], path)
+				   : -errno;
+		if (rc)
+			core_log(WHO, LQOS_WARN,
+				 "%s: cannot attach to tracepoint %s (%s): "
+				 "some packets lost between CPUs will not be "
+				 "counted",
+				 name, bpf_program__section_name(progs[i]),
+				 strerror(-rc));
+	}
 }
 
 static int size_maps(struct core_datapath *dp)
@@ -298,6 +329,8 @@ static int load_entries(struct core_datapath *dp)
 	if (rc)
 		return rc;
 	bpf_program__set_autoload(skel->progs.lq_queue_full, dp->steered);
+	bpf_program__set_autoload(skel->progs.lq_no_skb, dp->steered);
+	bpf_program__set_autoload(skel->progs.lq_refused, dp->steered);
 	datapath_set_type(dp, skel->progs.lq_from_inet, STAGE_INGRESS);
 	datapath_set_type(dp, skel->progs.lq_from_subs, STAGE_INGRESS);
 	datapath_set_type(dp, skel->progs.lq_observe, STAGE_OBSERVE);
@@ -361,7 +394,7 @@ static int build(struct core_datapath *dp)
 	if (!rc)
 		rc = find_interfaces(dp);
 	if (!rc)
-		rc = pins_open(set->pin_dir, &dp->pins);
+		rc = pins_open(&dp->pins, set->pin_dir);
 	if (!rc)
 		rc = load_entries(dp);
 	if (!rc && dp->steered)
@@ -394,7 +427,6 @@ int core_datapath_new(struct core_datapath **out, struct core *core,
 	dp->core = core;
 	dp->steered = steered;
 	dp->cpumap_fd = -1;
-	dp->pins = -1;
 	for (i = 0; i < STAGES; i++)
 		dp->chains[i].tail_fd = -1;
 	rc = build(dp);
@@ -426,16 +458,11 @@ void core_datapath_free(struct core_datapath **out)
 		if (dp->attached)
 			interface_restore_xps(&dp->at[i].iface, dp->restore);
 	}
-	if (dp->attached) {
+	if (dp->attached)
 		restore_done(dp->restore);
-		pins_remove(pin_dir);
-	} else if (dp->pins >= 0) {
-		pins_rollback(pin_dir);
-	}
-	if (dp->pins >= 0)
-		close(dp->pins);
-	if (dp->queue_full)
-		bpf_link__destroy(dp->queue_full);
+	pins_close(&dp->pins);
+	for (i = 0; i < LOSSES; i++)
+		bpf_link__destroy(dp->losses[i]);
 	if (dp->cpumap_fd >= 0)
 		close(dp->cpumap_fd);
 	datapath_bpf__destroy(dp->skel);
@@ -445,11 +472,38 @@ void core_datapath_free(struct core_datapath **out)
 	*out = NULL;
 }
 
+static int attach_all(struct core_datapath *dp)
+{
+	const struct core_settings *set = &dp->core->settings;
+	struct datapath_bpf *skel = dp->skel;
+	struct bpf_program *prog;
+	struct attachment *a;
+	int rc = 0;
+
+	/* The way out first: nothing arrives there unclassified. */
+	for (a = dp->at; a < dp->at + dp->n_at && !rc; a++) {
+		prog = a->iface.side == LQOS_TO_INTERNET
+			       ? skel->progs.lq_to_inet
+			       : skel->progs.lq_to_subs;
+		rc = attach_tc(a, bpf_program__fd(prog), dp->restore);
+	}
+	for (a = dp->at; a < dp->at + dp->n_at && !rc; a++) {
+		prog = a->iface.side == LQOS_TO_INTERNET
+			       ? skel->progs.lq_from_inet
+			       : skel->progs.lq_from_subs;
+		rc = attach_xdp(a, bpf_program__fd(prog), set->xdp_mode,
+				set->pin_dir);
+		/* Last: drivers that make their rings anew for XDP set XPS. */
+		if (!rc && dp->steered)
+			rc = interface_clear_xps(&a->iface, dp->restore);
+	}
+	return rc;
+}
+
 int core_datapath_attach(struct core_datapath *dp)
 {
 	const struct core_registry_hooks hooks = {set_owner, unset_owner, dp};
 	const struct core_settings *set = &dp->core->settings;
-	struct datapath_bpf *skel = dp->skel;
 	uint32_t i;
 	int rc;
 
@@ -458,43 +512,27 @@ int core_datapath_attach(struct core_datapath *dp)
 		if (rc)
 			return rc;
 	}
-	dp->attached = true;
 	core_registry_hook(dp->core->registry, &hooks);
 	rc = core_registry_replay(dp->core->registry);
 	if (rc)
 		return core_fail(WHO, rc,
 				 "cannot put the subscribers into the "
 				 "kernel");
-	for (i = 0; i < dp->n_at; i++) {
-		struct attachment *a = &dp->at[i];
-		bool inet = a->iface.side == LQOS_TO_INTERNET;
-
-		/* The way out first: nothing arrives there unclassified. */
-		rc = attach_tc(a,
-			       bpf_program__fd(inet ? skel->progs.lq_to_inet
-						    : skel->progs.lq_to_subs),
-			       dp->restore);
-		if (!rc && dp->steered)
-			rc = interface_clear_xps(&a->iface, dp->restore);
-		if (rc)
-			return rc;
-	}
-	for (i = 0; i < dp->n_at; i++) {
-		struct attachment *a = &dp->at[i];
-		bool inet = a->iface.side == LQOS_TO_INTERNET;
-
-		rc = attach_xdp(
-			a,
-			bpf_program__fd(inet ? skel->progs.lq_from_inet
-					     : skel->progs.lq_from_subs),
-			set->xdp_mode, set->pin_dir);
-		if (rc)
-			return rc;
-	}
+	rc = pins_publish(dp->pins);
+	if (rc)
+		return rc;
+	/* From here on there is something to undo, on all of them. */
+	dp->attached = true;
+	for (i = 0; i < dp->n_at; i++)
+		dp->at[i].tc = true;
+	rc = attach_all(dp);
+	if (rc)
+		return rc;
 	if (dp->steered)
-		count_full_queues(dp);
+		count_lost(dp);
 	for (i = 0; dp->steered && i < dp->n_at; i++)
 		interface_advise(&dp->at[i].iface);
-	pins_commit(set->pin_dir);
+	datapath_leave_others(dp);
+	pins_commit(dp->pins);
 	return 0;
 }

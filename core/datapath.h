@@ -16,18 +16,29 @@ struct datapath_bpf;
 
 /* ---- pins.c: /sys/fs/bpf/lqos ------------------------------------------- */
 
-/* Mounts a BPF file system at the root of dir if none is there, and makes dir
- * with its maps/ and links/.  An earlier run's maps/ is moved aside.  *lock is
- * dir, locked against other daemons, and the caller's.  -EBUSY: one has it. */
-int pins_open(const char *dir, int *lock);
-/* Pin a map as maps/MODULE/NAME. */
-int pins_add_map(const char *dir, const char *module, const char *name, int fd);
-/* The new datapath is in force: what an earlier run left can go. */
-void pins_commit(const char *dir);
-/* It is not going to be: put the earlier run's maps back. */
-void pins_rollback(const char *dir);
-/* Removes dir and all in it; what else is in there stays, and is logged. */
-void pins_remove(const char *dir);
+/*
+ * maps/ is what the attached programs run on, links/ holds their attachments. A
+ * start builds maps_new/; only when all of it is there does it become maps/,
+ * and what was maps/ goes when nothing is attached to it any more.  So a daemon
+ * may die at any moment: what runs stays pinned.
+ */
+struct pins;
+
+/* Mounts a BPF file system if none is there, makes dir, and locks it against
+ * other daemons.  -EBUSY: one has it. */
+int pins_open(struct pins **out, const char *dir);
+/* Pin a map as MODULE/NAME. */
+int pins_add_map(const struct pins *pins, const char *module, const char *name,
+		 int fd);
+/* All is built: from here on what is attached runs on it. */
+int pins_publish(struct pins *pins);
+/* All is attached: what earlier runs left goes. */
+void pins_commit(const struct pins *pins);
+/* Removes ours; if it was not published, an earlier run's stay.  NULL-safe. */
+void pins_close(struct pins **pins);
+/* fn for each pinned XDP link; it may unlink it. */
+int pins_each_link(const struct pins *pins,
+		   void (*fn)(const char *path, void *arg), void *arg);
 
 /* ---- restore.c: what was changed, to be put back even after a crash ------ */
 
@@ -43,6 +54,9 @@ const char *restore_get(const struct restore *restore, const char *interface,
  * is the value before any run of ours. */
 int restore_note(struct restore *restore, const char *interface,
 		 const char *key, const char *value);
+/* fn for each interface there are notes of; true: put back, forget them. */
+void restore_each(struct restore *restore,
+		  bool (*fn)(const char *interface, void *arg), void *arg);
 /* All is put back. */
 void restore_done(struct restore *restore);
 
@@ -74,7 +88,8 @@ struct attachment {
 	bool tc;
 };
 
-/* -EBUSY: somebody else's XDP program is on the interface. */
+/* -EBUSY: somebody else's XDP program is on the interface; -EEXIST: an ingress
+ * qdisc is, where clsact has to go. */
 int attach_check(const struct attachment *a, const char *pin_dir);
 /* mode: auto|native|generic.  Adopts a link pinned by an earlier run by putting
  * prog_fd into it; says in a->iface.native which mode it is. */
@@ -118,7 +133,7 @@ void chain_remove(struct chain *chain, uint32_t index);
 
 /* ---- datapath.c ---------------------------------------------------------- */
 
-enum { DATAPATH_INTERFACES = 2 };
+enum { DATAPATH_INTERFACES = 2, LOSSES = 3 };
 
 struct core_datapath {
 	struct core *core;
@@ -128,12 +143,13 @@ struct core_datapath {
 	bool steered;
 	bool one_interface;
 	bool attached;
+	uint32_t gone; /* a bit for each of at[] that is not there any more */
 	struct attachment at[DATAPATH_INTERFACES];
 	uint32_t n_at;
 	struct chain chains[STAGES];
-	int pins; /* the lock on the pins' directory */
+	struct pins *pins;
 	int cpumap_fd;
-	struct bpf_link *queue_full; /* its tracepoint */
+	struct bpf_link *losses[LOSSES]; /* tracepoints that tell of them */
 	int scratch_fd;
 	uint32_t possible_cpus;
 	uint32_t *cpus;
@@ -160,6 +176,9 @@ int datapath_core_map(const struct core_datapath *dp, const char *name);
 int datapath_set_rodata(struct bpf_object *obj, const char *name,
 			uint64_t value);
 
+/* Takes off what an earlier run left on interfaces that are not ours
+ * (takeover.c). */
+void datapath_leave_others(struct core_datapath *dp);
 /* Type and attach type of a program of that stage. */
 void datapath_set_type(const struct core_datapath *dp, struct bpf_program *prog,
 		       enum stage stage);

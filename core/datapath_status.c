@@ -26,15 +26,15 @@ static const struct {
 	[DP_UNKNOWN_HOST] = {"unknown_host", "IP, but no subscriber's"},
 	[DP_TRIE] = {"trie_lookups", "look-ups that the cache did not answer"},
 	[DP_NO_METADATA] = {"no_metadata",
-			    "the driver had no room for the descriptor"},
+			    "no room for the descriptor, or metadata = off"},
 	[DP_OBSERVED] = {"observed", "frames that the observers saw"},
 	[DP_PARSED_AGAIN] = {"parsed_again",
 			     "of these, parsed again: no descriptor came"},
 	[DP_SENT] = {"sent", "skbs on their way out"},
 	[DP_SENT_PARSED] = {"sent_parsed",
 			    "of these, parsed again: no descriptor came"},
-	[DP_QUEUE_FULL] = {"cpu_queue_full",
-			   "dropped by cpumap: the CPU did not keep up"},
+	[DP_CPU_LOST] = {"cpu_lost", "lost on the way to their CPU: its queue "
+				     "full, no memory, or refused"},
 };
 
 static json_t *interfaces_json(const struct core_datapath *dp)
@@ -52,9 +52,10 @@ static json_t *interfaces_json(const struct core_datapath *dp)
 				  f->side == LQOS_TO_INTERNET ? "internet"
 							      : "subscribers",
 				  "ifindex", (int)f->ifindex, "mode",
-				  dp->at[i].xdp_link < 0 ? "detached"
-				  : f->native		 ? "native"
-							 : "generic",
+				  dp->gone & 1U << i	   ? "gone"
+				  : dp->at[i].xdp_link < 0 ? "detached"
+				  : f->native		   ? "native"
+							   : "generic",
 				  "rx_queues", (int)f->rx_queues, "tx_queues",
 				  (int)f->tx_queues));
 	}

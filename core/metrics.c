@@ -143,6 +143,8 @@ int lqos_column_add(struct lqos_ctx *ctx, const struct lqos_column *col,
 	size_t i;
 	int rc;
 
+	if (!m)
+		return -ENODEV;
 	rc = check_column(ctx, col);
 	if (rc)
 		return rc;
@@ -181,8 +183,9 @@ int lqos_column_add(struct lqos_ctx *ctx, const struct lqos_column *col,
 }
 
 /* Room for n rows; -ENOMEM. */
-static int make_room(struct scope *scope, size_t n)
+static int make_room(struct core_metrics *m, enum lqos_scope which, size_t n)
 {
+	struct scope *scope = &m->scopes[which];
 	size_t i;
 
 	if (!scope->shown) {
@@ -196,6 +199,7 @@ static int make_room(struct scope *scope, size_t n)
 	if (n <= scope->room)
 		return 0;
 	n += n / 2;
+	m->snapshot.tables[which] = (struct core_table){};
 	free(scope->rows);
 	free(scope->cells);
 	scope->rows = calloc(n, sizeof(*scope->rows));
@@ -259,7 +263,7 @@ static void read_all(struct core_metrics *m, enum lqos_scope which, uint32_t n)
 
 	if (n > scope->n_ids)
 		n = scope->n_ids;
-	if (make_room(scope, n))
+	if (make_room(m, which, n))
 		return;
 	for (i = 0; i < n; i++)
 		read_row(m, scope, i, &scope->rows[i]);
@@ -269,7 +273,8 @@ static void read_all(struct core_metrics *m, enum lqos_scope which, uint32_t n)
 /* Had traffic within LATELY ticks of the one that was closed. */
 static bool seen_lately(uint64_t seen, uint32_t closed)
 {
-	return seen && closed - (uint32_t)seen < LATELY;
+	/* The next tick runs already: a slot may be marked with that. */
+	return seen && closed + 1 - (uint32_t)seen <= LATELY;
 }
 
 static void read_subscribers(struct core_metrics *m)
@@ -285,7 +290,7 @@ static void read_subscribers(struct core_metrics *m)
 	closed = core_datapath_tick(m->core->datapath, &seen);
 	for (slot = 0; slot < scope->n_ids; slot++)
 		n += seen_lately(seen[slot], closed);
-	if (make_room(scope, n))
+	if (make_room(m, LQOS_SCOPE_SUBSCRIBER, n))
 		return;
 	for (slot = 0; slot < scope->n_ids && at < n; slot++)
 		if (seen_lately(seen[slot], closed) &&

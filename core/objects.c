@@ -92,6 +92,16 @@ void datapath_set_type(const struct core_datapath *dp, struct bpf_program *prog,
 							    : BPF_XDP);
 }
 
+/* A map of the core has grown, or the module is newer. */
+static bool same_value_size(const struct bpf_map *map, int fd)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+
+	return !bpf_obj_get_info_by_fd(fd, &info, &len) &&
+	       info.value_size == bpf_map__value_size(map);
+}
+
 static int bind_core_maps(const struct core_datapath *dp, const char *who,
 			  struct bpf_object *obj)
 {
@@ -110,9 +120,15 @@ static int bind_core_maps(const struct core_datapath *dp, const char *who,
 					 "are the core's, and it has none of "
 					 "that name in this run",
 					 name);
-		rc = bpf_map__reuse_fd(map, fd);
+		rc = same_value_size(map, fd) ? bpf_map__reuse_fd(map, fd)
+					      : -EPROTO;
 		if (rc)
-			return core_fail(who, rc, "map %s: cannot bind", name);
+			return core_fail(
+				who, rc,
+				"map %s: cannot bind to the core's (was "
+				"the module built with other headers? "
+				"rebuild it)",
+				name);
 	}
 	return 0;
 }
@@ -120,11 +136,13 @@ static int bind_core_maps(const struct core_datapath *dp, const char *who,
 int lqos_bpf_prepare(struct lqos_ctx *ctx, struct bpf_object *obj)
 {
 	const struct core_datapath *dp = ctx->core->datapath;
-	bool last, shared = !dp->steered || dp->one_interface;
 	struct bpf_program *prog;
 	enum stage stage;
+	bool last;
 	int rc;
 
+	if (!dp)
+		return -ENODEV;
 	rc = bind_core_maps(dp, ctx->name, obj);
 	if (rc)
 		return rc;
@@ -138,7 +156,8 @@ int lqos_bpf_prepare(struct lqos_ctx *ctx, struct bpf_object *obj)
 	}
 	rc = datapath_set_rodata(obj, "lqos_self", ctx->index);
 	if (!rc)
-		rc = datapath_set_rodata(obj, "lqos_shared", shared);
+		rc = datapath_set_rodata(obj, "lqos_shared",
+					 !dp->steered || dp->one_interface);
 	if (rc)
 		return core_fail(ctx->name, rc,
 				 "%s: no lqos_self and lqos_shared "
@@ -177,8 +196,7 @@ int datapath_pin_maps(const struct core_datapath *dp, const char *module,
 		    (strcmp(module, DATAPATH_WHO) &&
 		     datapath_core_map(dp, name) >= 0))
 			continue;
-		rc = pins_add_map(dp->core->settings.pin_dir, module, name,
-				  bpf_map__fd(map));
+		rc = pins_add_map(dp->pins, module, name, bpf_map__fd(map));
 		if (rc)
 			return rc;
 	}
@@ -202,6 +220,11 @@ static int hook_programs(struct core_datapath *dp, struct lqos_ctx *ctx,
 
 		if (stage == STAGES || !bpf_program__autoload(prog))
 			continue;
+		if (link.prog_fd < 0)
+			return core_fail(ctx->name, -EINVAL,
+					 "%s is not loaded: load the object "
+					 "before lqos_bpf_attach()",
+					 link.program);
 		rc = chain_insert(&dp->chains[stage], &link);
 		if (rc)
 			return rc;
@@ -212,9 +235,12 @@ static int hook_programs(struct core_datapath *dp, struct lqos_ctx *ctx,
 int lqos_bpf_attach(struct lqos_ctx *ctx, struct bpf_object *obj)
 {
 	struct core_datapath *dp = ctx->core->datapath;
-	struct datapath_object *object = calloc(1, sizeof(*object));
+	struct datapath_object *object;
 	int rc;
 
+	if (!dp)
+		return -ENODEV;
+	object = calloc(1, sizeof(*object));
 	if (!object)
 		return -ENOMEM;
 	object->dp = dp;

@@ -15,15 +15,23 @@
 
 #define WHO "pins"
 
-/* The directory in dir's path where a BPF file system belongs. */
-static void mount_point(const char *dir, char *out, size_t size)
-{
-	static const char usual[] = "/sys/fs/bpf";
+struct pins {
+	char dir[PATH_MAX - 128]; /* with room for what is in it */
+	int lock;
+	bool mounted;	/* by us, on dir itself: to be unmounted again */
+	bool published; /* our maps are maps/, not maps_new/ */
+};
 
-	if (!strncmp(dir, usual, strlen(usual)))
-		snprintf(out, size, "%s", usual);
-	else
-		snprintf(out, size, "%s", dir);
+#define BPFFS_USUAL "/sys/fs/bpf"
+
+/* The directory in dir's path where a BPF file system belongs. */
+static const char *mount_point(const char *dir)
+{
+	size_t n = strlen(BPFFS_USUAL);
+
+	return !strncmp(dir, BPFFS_USUAL, n) && (!dir[n] || dir[n] == '/')
+		       ? BPFFS_USUAL
+		       : dir;
 }
 
 static int is_bpffs(const char *path)
@@ -52,12 +60,11 @@ static int make_dirs(const char *path)
 	return mkdir(part, 0700) && errno != EEXIST ? -errno : 0;
 }
 
-static int ensure_bpffs(const char *dir)
+static int ensure_bpffs(struct pins *pins)
 {
-	char root[PATH_MAX];
+	const char *root = mount_point(pins->dir);
 	int rc;
 
-	mount_point(dir, root, sizeof(root));
 	rc = is_bpffs(root);
 	if (rc == -ENOENT) {
 		rc = make_dirs(root);
@@ -75,6 +82,8 @@ static int ensure_bpffs(const char *dir)
 				 "no BPF file system at %s, and cannot mount "
 				 "one: try `mount -t bpf bpf %s`",
 				 root, root);
+	/* The usual place stays mounted: others may use it by now. */
+	pins->mounted = root == pins->dir;
 	core_log(WHO, LQOS_INFO, "mounted a BPF file system at %s", root);
 	return 0;
 }
@@ -109,107 +118,205 @@ static int remove_tree(const char *path)
 	return rc;
 }
 
-static void in_dir(char *out, const char *dir, const char *name)
+static void in_dir(char *out, const struct pins *pins, const char *name)
 {
-	snprintf(out, PATH_MAX, "%s/%s", dir, name);
+	snprintf(out, PATH_MAX, "%s/%s", pins->dir, name);
+}
+
+static int remove_dir(const struct pins *pins, const char *name)
+{
+	char path[PATH_MAX];
+	int rc;
+
+	in_dir(path, pins, name);
+	rc = remove_tree(path);
+	return rc ? core_fail(WHO, rc, "cannot remove %s", path) : 0;
+}
+
+/* maps_old, maps_old1...: which earlier runs left, of whichever number. */
+static void old_name(unsigned int i, char *out, size_t size)
+{
+	if (i)
+		snprintf(out, size, "maps_old%u", i);
+	else
+		snprintf(out, size, "maps_old");
+}
+
+static bool old_exists(const struct pins *pins, unsigned int i)
+{
+	char path[PATH_MAX], name[32];
+
+	old_name(i, name, sizeof(name));
+	in_dir(path, pins, name);
+	return !access(path, F_OK);
+}
+
+static void remove_old(const struct pins *pins)
+{
+	char name[32];
+	unsigned int i;
+
+	for (i = 0; old_exists(pins, i); i++) {
+		old_name(i, name, sizeof(name));
+		if (remove_dir(pins, name))
+			return;
+	}
 }
 
 /* The directory itself is the lock. */
-static int lock_dir(const char *dir, int *lock)
+static int lock_dir(struct pins *pins)
 {
-	autoclose int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclose int fd = open(pins->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
-		return core_fail(WHO, -errno, "cannot open %s", dir);
+		return core_fail(WHO, -errno, "cannot open %s", pins->dir);
 	if (flock(fd, LOCK_EX | LOCK_NB))
 		return core_fail(
 			WHO, errno == EWOULDBLOCK ? -EBUSY : -errno,
-			"another lqosd keeps its pins in %s: give this "
-			"one a pin_dir of its own",
-			dir);
-	*lock = steal_fd(&fd);
+			"another lqosd keeps its pins in %s: give this one a "
+			"pin_dir of its own",
+			pins->dir);
+	pins->lock = steal_fd(&fd);
 	return 0;
 }
 
-int pins_open(const char *dir, int *lock)
-{
-	static const char *const subdirs[] = {"maps", "links"};
-	char path[PATH_MAX], old[PATH_MAX];
-	size_t i;
-	int rc;
-
-	rc = ensure_bpffs(dir);
-	if (rc)
-		return rc;
-	rc = make_dirs(dir);
-	if (rc)
-		return core_fail(WHO, rc, "cannot make %s", dir);
-	rc = lock_dir(dir, lock);
-	if (rc)
-		return rc;
-	in_dir(path, dir, "maps");
-	in_dir(old, dir, "maps_old");
-	if (!access(path, F_OK)) {
-		/* Its programs run on until ours take their place. */
-		rc = remove_tree(old);
-		if (rc)
-			return core_fail(WHO, rc, "cannot remove %s", old);
-		if (rename(path, old))
-			return core_fail(WHO, -errno, "cannot rename %s", path);
-		core_log(WHO, LQOS_INFO,
-			 "an earlier run left its datapath in %s: taking over",
-			 dir);
-	}
-	for (i = 0; i < ARRAY_SIZE(subdirs); i++) {
-		in_dir(path, dir, subdirs[i]);
-		if (mkdir(path, 0700) && errno != EEXIST)
-			return core_fail(WHO, -errno, "cannot make %s", path);
-	}
-	return 0;
-}
-
-int pins_add_map(const char *dir, const char *module, const char *name, int fd)
+static int make_dir(const struct pins *pins, const char *name)
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "%s/maps/%s", dir, module);
-	if (mkdir(path, 0700) && errno != EEXIST)
-		return core_fail(WHO, -errno, "cannot make %s", path);
-	snprintf(path, sizeof(path), "%s/maps/%s/%s", dir, module, name);
+	in_dir(path, pins, name);
+	return mkdir(path, 0700) && errno != EEXIST
+		       ? core_fail(WHO, -errno, "cannot make %s", path)
+		       : 0;
+}
+
+int pins_open(struct pins **out, const char *dir)
+{
+	struct pins *pins = calloc(1, sizeof(*pins));
+	char path[PATH_MAX];
+	int rc;
+
+	if (!pins)
+		return -ENOMEM;
+	pins->lock = -1;
+	if (snprintf(pins->dir, sizeof(pins->dir), "%s", dir) >=
+	    (int)sizeof(pins->dir)) {
+		free(pins);
+		return core_fail(WHO, -ENAMETOOLONG, "pin_dir %s", dir);
+	}
+	rc = ensure_bpffs(pins);
+	if (!rc) {
+		rc = make_dirs(dir);
+		if (rc)
+			core_fail(WHO, rc, "cannot make %s", dir);
+	}
+	if (!rc)
+		rc = lock_dir(pins);
+	if (rc) {
+		free(pins);
+		return rc;
+	}
+	in_dir(path, pins, "maps");
+	if (!access(path, F_OK))
+		core_log(WHO, LQOS_INFO,
+			 "an earlier run left its datapath in %s: taking over",
+			 dir);
+	/* Of a run that ended while it started: nothing ever ran on it. */
+	rc = remove_dir(pins, "maps_new");
+	if (!rc)
+		rc = make_dir(pins, "maps_new");
+	if (!rc)
+		rc = make_dir(pins, "links");
+	if (rc) {
+		pins_close(&pins);
+		return rc;
+	}
+	*out = pins;
+	return 0;
+}
+
+int pins_add_map(const struct pins *pins, const char *module, const char *name,
+		 int fd)
+{
+	const char *maps = pins->published ? "maps" : "maps_new";
+	char path[PATH_MAX], dir[64];
+
+	snprintf(dir, sizeof(dir), "%s/%s", maps, module);
+	if (make_dir(pins, dir))
+		return -errno;
+	if (snprintf(path, sizeof(path), "%s/%s/%s", pins->dir, dir, name) >=
+	    (int)sizeof(path))
+		return -ENAMETOOLONG;
 	if (bpf_obj_pin(fd, path))
 		return core_fail(WHO, -errno, "cannot pin %s", path);
 	return 0;
 }
 
-void pins_commit(const char *dir)
+int pins_publish(struct pins *pins)
 {
-	char old[PATH_MAX];
-	int rc;
+	char maps[PATH_MAX], new[PATH_MAX], old[PATH_MAX], name[32];
+	unsigned int i = 0;
 
-	in_dir(old, dir, "maps_old");
-	rc = remove_tree(old);
-	if (rc)
-		core_fail(WHO, rc, "cannot remove %s", old);
+	while (old_exists(pins, i))
+		i++;
+	old_name(i, name, sizeof(name));
+	in_dir(old, pins, name);
+	in_dir(maps, pins, "maps");
+	in_dir(new, pins, "maps_new");
+	if ((rename(maps, old) && errno != ENOENT) || rename(new, maps))
+		return core_fail(WHO, -errno, "cannot rename %s to %s", new,
+				 maps);
+	pins->published = true;
+	return 0;
 }
 
-void pins_rollback(const char *dir)
+void pins_commit(const struct pins *pins)
 {
-	char path[PATH_MAX], old[PATH_MAX];
+	remove_old(pins);
+}
 
-	in_dir(path, dir, "maps");
-	in_dir(old, dir, "maps_old");
-	if (access(old, F_OK)) {
-		pins_remove(dir);
+void pins_close(struct pins **out)
+{
+	struct pins *pins = *out;
+	char path[PATH_MAX];
+
+	if (!pins)
 		return;
+	if (pins->published) {
+		remove_dir(pins, "maps");
+		remove_old(pins);
+		remove_dir(pins, "links");
+	} else {
+		remove_dir(pins, "maps_new");
+		in_dir(path, pins, "links");
+		rmdir(path); /* where an earlier run has none in it */
 	}
-	if (remove_tree(path) || rename(old, path))
-		core_fail(WHO, -errno, "cannot put %s back", path);
+	if (pins->lock >= 0)
+		close(pins->lock);
+	if (pins->mounted && umount(pins->dir))
+		core_fail(WHO, -errno, "cannot unmount %s", pins->dir);
+	/* Others may keep theirs beside ours: it stays then. */
+	rmdir(pins->dir);
+	free(pins);
+	*out = NULL;
 }
 
-void pins_remove(const char *dir)
+int pins_each_link(const struct pins *pins,
+		   void (*fn)(const char *path, void *arg), void *arg)
 {
-	int rc = remove_tree(dir);
+	char dir[PATH_MAX], path[PATH_MAX];
+	struct dirent *entry;
+	DIR *d;
 
-	if (rc)
-		core_fail(WHO, rc, "cannot remove %s", dir);
+	in_dir(dir, pins, "links");
+	d = opendir(dir);
+	if (!d)
+		return -errno;
+	while ((entry = readdir(d)))
+		if (!strncmp(entry->d_name, "xdp_", 4) &&
+		    snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name) <
+			    (int)sizeof(path))
+			fn(path, arg);
+	closedir(d);
+	return 0;
 }

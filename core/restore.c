@@ -84,12 +84,22 @@ const char *restore_get(const struct restore *restore, const char *interface,
 		json_object_get(json_object_get(all, interface), key));
 }
 
+static int save(const struct restore *restore)
+{
+	char tmp[PATH_MAX + 4];
+
+	snprintf(tmp, sizeof(tmp), "%s.new", restore->path);
+	if (json_dump_file(restore->notes, tmp, JSON_INDENT(1)) ||
+	    rename(tmp, restore->path))
+		return core_fail(WHO, -errno, "cannot write %s", restore->path);
+	return 0;
+}
+
 int restore_note(struct restore *restore, const char *interface,
 		 const char *key, const char *value)
 {
 	json_t *all = json_object_get(restore->notes, "interfaces");
 	json_t *notes = json_object_get(all, interface);
-	char tmp[PATH_MAX + 4];
 
 	if (!notes) {
 		notes = json_pack("{s:I}", "ifindex",
@@ -101,11 +111,25 @@ int restore_note(struct restore *restore, const char *interface,
 		return 0;
 	if (json_object_set_new(notes, key, json_string(value)))
 		return -ENOMEM;
-	snprintf(tmp, sizeof(tmp), "%s.new", restore->path);
-	if (json_dump_file(restore->notes, tmp, JSON_INDENT(1)) ||
-	    rename(tmp, restore->path))
-		return core_fail(WHO, -errno, "cannot write %s", restore->path);
-	return 0;
+	return save(restore);
+}
+
+void restore_each(struct restore *restore,
+		  bool (*fn)(const char *interface, void *arg), void *arg)
+{
+	json_t *all = json_object_get(restore->notes, "interfaces"), *notes;
+	const char *interface;
+	bool changed = false;
+	void *next;
+
+	json_object_foreach_safe(all, next, interface, notes) {
+		if (!fn(interface, arg))
+			continue;
+		json_object_del(all, interface);
+		changed = true;
+	}
+	if (changed)
+		save(restore);
 }
 
 void restore_done(struct restore *restore)

@@ -69,7 +69,7 @@ static __always_inline struct dp_owner *owner_trie(const struct parsed *p)
 	return bpf_map_lookup_elem(&dp_owners4, &key4);
 }
 
-/* Fills pkt's slot, handle and cpu. */
+/* Fills pkt's slot, handle and cpu.  counters: NULL, nothing is counted. */
 static __always_inline void owner_find(const struct parsed *p, __u32 cpu,
 				       struct dp_counters *counters,
 				       struct lqos_packet *pkt)
@@ -87,10 +87,12 @@ static __always_inline void owner_find(const struct parsed *p, __u32 cpu,
 		pkt->cpu = cached->owner.cpu;
 		return;
 	}
-	counters->count[DP_TRIE]++;
+	if (counters)
+		counters->count[DP_TRIE]++;
 	owner = owner_trie(p);
 	if (!owner) {
-		counters->count[DP_UNKNOWN_HOST]++;
+		if (counters)
+			counters->count[DP_UNKNOWN_HOST]++;
 		pkt->cpu = hash;
 		return;
 	}

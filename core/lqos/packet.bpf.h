@@ -10,8 +10,9 @@
  *   egress   TC, before the queueing discipline LQOS_EGRESS
  *
  * A program ends in `return lqos_next_STAGE(ctx)`: on to the next module, or,
- * behind the last, let the packet pass.  The user-space side hands the object
- * to lqos_bpf_prepare(), loads it, and hands it to lqos_bpf_attach().
+ * behind the last, let the packet pass.  A module has one program a stage.  The
+ * user-space side hands the object to lqos_bpf_prepare(), loads it, and hands
+ * it to lqos_bpf_attach().
  */
 #ifndef LQOS_PACKET_BPF_H
 #define LQOS_PACKET_BPF_H
@@ -86,7 +87,8 @@ static __always_inline int lqos_packet_from_scratch(struct lqos_packet *pkt)
 	__u32 zero = 0;
 	struct lqos_packet *scratch = bpf_map_lookup_elem(&lqos_scratch, &zero);
 
-	if (!scratch || scratch->magic != LQOS_PACKET_MAGIC)
+	if (!scratch || scratch->magic != LQOS_PACKET_MAGIC ||
+	    scratch->version != LQOS_PACKET_VERSION)
 		return -1;
 	*pkt = *scratch;
 	return 0;

@@ -24,15 +24,15 @@ enum lqos_direction {
 enum lqos_packet_flags {
 	LQOS_PACKET_UP = 1 << 0,       /* else down: enum lqos_direction */
 	LQOS_PACKET_IPV6 = 1 << 1,     /* else IPv4, if LQOS_PACKET_IP */
-	LQOS_PACKET_IP = 1 << 2,       /* l3_off and l4_proto are valid */
+	LQOS_PACKET_IP = 1 << 2,       /* an IP packet; l4_proto is valid */
 	LQOS_PACKET_FRAGMENT = 1 << 3, /* any fragment but a whole packet */
 };
 
 struct lqos_packet {
-	__u16 magic;   /* LQOS_PACKET_MAGIC */
-	__u8 version;  /* LQOS_PACKET_VERSION */
-	__u8 flags;    /* enum lqos_packet_flags */
-	__u8 l3_off;   /* of the IP header from the start of the frame */
+	__u16 magic;  /* LQOS_PACKET_MAGIC */
+	__u8 version; /* LQOS_PACKET_VERSION */
+	__u8 flags;   /* enum lqos_packet_flags */
+	__u8 l3_off;  /* of the IP header in the frame; 0: not known (egress) */
 	__u8 l4_proto; /* IPPROTO_*, behind IPv6 extension headers */
 	__u16 l4_off; /* of the TCP, UDP or ICMP header; 0: none, or fragment */
 	__u32 slot;   /* subscriber; 0: nobody's */

@@ -46,6 +46,8 @@ static int size_maps(struct datapath *dp)
 	skel->rodata->dp_seed = dp->knobs.seed;
 	skel->rodata->dp_use_metadata = !dp->knobs.no_metadata;
 	skel->rodata->dp_one_interface = dp->knobs.one_interface;
+	skel->rodata->dp_cpumap_id =
+		dp->knobs.steered || dp->knobs.cpumap ? ~0U : 0;
 	skel->rodata->dp_inet_ifindex = dp->knobs.inet_ifindex;
 	skel->bss->dp_epoch = 1;
 	skel->bss->dp_tick = 1;

@@ -23,7 +23,8 @@ struct datapath_bpf;
 struct datapath_knobs {
 	bool no_metadata;
 	bool one_interface;
-	bool cpumap; /* the observe stage is for BPF_XDP_CPUMAP */
+	bool steered; /* the observe stage is behind a cpumap */
+	bool cpumap;  /* the observe stage is for BPF_XDP_CPUMAP */
 	uint32_t inet_ifindex;
 	uint32_t cache; /* entries a CPU, a power of two; 0: 1024 */
 	uint64_t seed;

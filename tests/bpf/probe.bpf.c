@@ -57,6 +57,8 @@ static __always_inline __u32 first_of_ip(struct __sk_buff *skb)
 
 	if (lqos_packet_from_scratch(&pkt) || !(pkt.flags & LQOS_PACKET_IP))
 		return 0;
+	if (!pkt.l3_off)
+		return 0;
 	ip = (void *)(long)skb->data + pkt.l3_off;
 	return (void *)(ip + 1) <= data_end ? *ip : 0;
 }

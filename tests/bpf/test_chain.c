@@ -294,6 +294,9 @@ static void test_refused(void **state)
 		if (i != LAST)
 			assert_int_equal(chain_insert(&chain, &link), 0);
 	}
+	/* A module has one program a stage. */
+	assert_int_equal(chain_insert(&chain, &link), -EEXIST);
+	link.index = SLOTS + 1;
 	assert_int_equal(chain_insert(&chain, &link), -E2BIG);
 }
 

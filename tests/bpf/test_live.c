@@ -252,7 +252,8 @@ static void test_no_metadata(void **state)
 	check_pipeline(false);
 }
 
-/* The stack takes the tag off the frame: at TC the IP header is elsewhere. */
+/* The stack takes the tag off the frame: at TC the IP header is elsewhere, and
+ * the descriptor does not say where unless it was made there. */
 static void test_tags(void **state)
 {
 	const uint32_t one[PACKET_LAYERS] = {P_VLAN, P_IP, P_UDP, P_DATA(100)};
@@ -262,11 +263,11 @@ static void test_tags(void **state)
 	(void)state;
 	receive("10.0.0.1", one);
 	assert_int_equal(view().priority, HANDLE);
-	assert_int_equal(view().ip, 0x45);
+	assert_int_equal(view().ip, counted(DP_NO_METADATA) ? 0x45 : 0);
 	assert_int_equal(view().pkt.l3_off, 18); /* of the observers */
 	receive("2001:db8:1::1", two);
 	assert_int_equal(view().priority, HANDLE);
-	assert_int_equal(view().ip, 0x60);
+	assert_int_equal(view().ip, counted(DP_NO_METADATA) ? 0x60 : 0);
 	assert_int_equal(view().pkt.l3_off, 22);
 }
 

@@ -95,7 +95,9 @@ static int load_one_interface(void **state)
 static int load_no_metadata(void **state)
 {
 	(void)state;
-	return load(&(struct datapath_knobs){.no_metadata = true}, false, 64);
+	return load(
+		&(struct datapath_knobs){.no_metadata = true, .steered = true},
+		false, 64);
 }
 
 /* ---- Packets and what they should add up to ------------------------------ */

@@ -142,6 +142,12 @@ static void test_only_seen_rows(void **state)
 	assert_int_equal(subscribers(f)->rows[0].id, 0);
 	assert_int_equal(subscribers(f)->rows[1].id, 3);
 
+	/* One is marked with the tick that runs while the books are closed. */
+	f->seen[3] = f->tick + 1;
+	core_metrics_tick(f->core.metrics);
+	assert_int_equal(subscribers(f)->n_rows, 2);
+	f->seen[0] = f->seen[3] = f->tick - 1;
+
 	/* They fade after a while without traffic. */
 	for (i = 0; i < 29; i++)
 		core_metrics_tick(f->core.metrics);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An earlier run may have been attached to other interfaces than this one: what
+ * it left there is taken off. */
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include "core/cleanup.h"
+#include "core/datapath.h"
+
+#define WHO "datapath"
+
+static bool is_ours(const struct core_datapath *dp, uint32_t ifindex)
+{
+	uint32_t i;
+
+	for (i = 0; i < dp->n_at; i++)
+		if (dp->at[i].iface.ifindex == ifindex)
+			return true;
+	return false;
+}
+
+static void drop_link(const char *path, void *arg)
+{
+	const struct core_datapath *dp = arg;
+	struct bpf_link_info info = {};
+	uint32_t len = sizeof(info);
+	autoclose int fd = bpf_obj_get(path);
+
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) ||
+	    info.type != BPF_LINK_TYPE_XDP || is_ours(dp, info.xdp.ifindex))
+		return;
+	core_log(WHO, LQOS_INFO,
+		 "%s: of an earlier run, on an interface that "
+		 "is not ours any more: detached",
+		 path);
+	bpf_link_detach(fd);
+	unlink(path);
+}
+
+static bool put_back(const char *interface, void *arg)
+{
+	const struct core_datapath *dp = arg;
+	struct attachment a = {.xdp_link = -1, .tc = true};
+	uint32_t ifindex = if_nametoindex(interface);
+
+	if (is_ours(dp, ifindex))
+		return false;
+	if (ifindex && strlen(interface) < sizeof(a.name) &&
+	    !interface_find(&a.iface, interface, 0, 0)) {
+		strcpy(a.name, interface);
+		a.iface.name = a.name;
+		attach_undo(&a, dp->core->settings.pin_dir, dp->restore);
+		interface_restore_xps(&a.iface, dp->restore);
+	}
+	return true;
+}
+
+void datapath_leave_others(struct core_datapath *dp)
+{
+	pins_each_link(dp->pins, drop_link, dp);
+	restore_each(dp->restore, put_back, dp);
+}
