@@ -104,6 +104,8 @@ static __always_inline void count_host(const struct lqos_frame *f, __u32 cpu,
 		if (evicted)
 			*evicted += 1;
 	}
+	/* Free while it is neither: user space reads beside us. */
+	*(volatile __u64 *)&host->first_seen = 0;
 	host->hi = hi;
 	host->lo = lo;
 	host->bytes[0] = host->bytes[1] = 0;

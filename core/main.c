@@ -12,6 +12,7 @@
 #endif
 #include "core/cleanup.h"
 #include "core/core.h"
+#include "core/csv.h"
 
 #ifndef LQOS_SYSCONFDIR
 #define LQOS_SYSCONFDIR "/etc"
@@ -39,7 +40,9 @@ struct arguments {
 struct daemon {
 	struct core core;
 	struct core_config *config;
-	const char *config_path; /* for people */
+	const char *config_path;  /* for people */
+	char *config_text;	  /* of that file; NULL: there is none */
+	bool csv_read, json_read; /* once: they are expected to stay */
 	int lock;
 	size_t told; /* subscribers, as systemd was last told */
 };
@@ -214,9 +217,13 @@ static bool interfaces_are_valid(const char *text)
 
 static int read_file(struct daemon *d, const struct arguments *a)
 {
+	size_t len;
+
 	d->config_path = a->config ? a->config : DEFAULT_CONFIG;
-	if (a->config || !access(d->config_path, F_OK) || errno != ENOENT)
+	if (a->config || !access(d->config_path, F_OK) || errno != ENOENT) {
+		(void)core_file_read(d->config_path, &d->config_text, &len);
 		return core_config_read(&d->config, d->config_path);
+	}
 	if (!a->interfaces) {
 		core_log(SELF, LQOS_ERR,
 			 "there is no %s: write it, name another with -c, or "
@@ -262,12 +269,12 @@ static int configure(struct daemon *d, const struct arguments *a)
 	return 0;
 }
 
-/* Whoever names a file means it; a default may be missing. */
+/* Whoever names a file means it; a default may be missing, but not go. */
 static const char *subscriber_file(const struct daemon *d, const char *key,
-				   const char *path)
+				   const char *path, bool was_read)
 {
-	if (core_config_get(d->config, "lqosd", key) || !access(path, F_OK) ||
-	    errno != ENOENT)
+	if (was_read || core_config_get(d->config, "lqosd", key) ||
+	    !access(path, F_OK) || errno != ENOENT)
 		return path;
 	core_log(SELF, LQOS_INFO, "%s is not there: going on without", path);
 	return NULL;
@@ -276,11 +283,17 @@ static const char *subscriber_file(const struct daemon *d, const char *key,
 static int load_subscribers(struct daemon *d)
 {
 	const struct core_settings *s = &d->core.settings;
+	const char *csv = subscriber_file(d, "shaped_devices",
+					  s->shaped_devices, d->csv_read);
+	const char *json = subscriber_file(d, "network_json", s->network_json,
+					   d->json_read);
+	int rc = core_registry_load(d->core.registry, csv, json);
 
-	return core_registry_load(
-		d->core.registry,
-		subscriber_file(d, "shaped_devices", s->shaped_devices),
-		subscriber_file(d, "network_json", s->network_json));
+	if (rc)
+		return rc;
+	d->csv_read = csv;
+	d->json_read = json;
+	return 0;
 }
 
 /* All that can be checked without touching the system. */
@@ -353,12 +366,26 @@ static void on_stop(int signo, void *arg)
 	core_loop_stop(d->core.loop);
 }
 
+static void say_if_config_changed(const struct daemon *d)
+{
+	autofree char *text = NULL;
+	size_t len;
+
+	if (d->config_text && (core_file_read(d->config_path, &text, &len) ||
+			       strcmp(text, d->config_text)))
+		core_log(SELF, LQOS_WARN,
+			 "%s has changed, but is only read at a start: restart "
+			 "lqosd to apply it",
+			 d->config_path);
+}
+
 static void on_hangup(int signo __attribute__((unused)), void *arg)
 {
 	struct daemon *d = arg;
 	struct core_problems problems;
 	int rc;
 
+	say_if_config_changed(d);
 	rc = load_subscribers(d);
 	if (rc) {
 		core_fail(SELF, rc,
@@ -507,6 +534,7 @@ static void tear_down(struct daemon *d)
 	core_loop_free(&core->loop);
 	core_ctx_free(&core->ctx);
 	core_config_free(&d->config);
+	free(d->config_text);
 	if (d->lock >= 0)
 		close(d->lock);
 }

@@ -150,6 +150,24 @@ static int log_overlap(const struct lqos_prefix *p, void *arg)
 	return 0;
 }
 
+static bool same_node(const struct lqos_node *a, const struct lqos_node *b)
+{
+	return a->parent == b->parent && a->down_max == b->down_max &&
+	       a->up_max == b->up_max && !strcmp(a->name, b->name);
+}
+
+static bool same_network(const struct core_network *a,
+			 const struct core_network *b)
+{
+	uint32_t i = 0;
+
+	if (a->n != b->n)
+		return false;
+	while (i < a->n && same_node(a->nodes[i], b->nodes[i]))
+		i++;
+	return i == a->n;
+}
+
 int core_registry_load(struct core_registry *registry, const char *csv_path,
 		       const char *json_path)
 {
@@ -171,6 +189,8 @@ int core_registry_load(struct core_registry *registry, const char *csv_path,
 	for (address = STAILQ_FIRST(&new->addresses); address;
 	     address = STAILQ_NEXT(address, next))
 		load_address(r, new, address, csv_path);
+	if (!same_network(r->network, network))
+		r->changed = true;
 	core_network_free(&r->network);
 	r->network = steal_ptr(network);
 

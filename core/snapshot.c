@@ -15,7 +15,9 @@ static const struct core_table *table_of(const struct lqos_snapshot *snapshot,
 
 const struct lqos_snapshot *lqos_snapshot(struct lqos_ctx *ctx)
 {
-	return (const void *)core_metrics_snapshot(ctx->core->metrics);
+	struct core_metrics *metrics = ctx->core->metrics;
+
+	return metrics ? (const void *)core_metrics_snapshot(metrics) : NULL;
 }
 
 struct lqos_snapshot_time

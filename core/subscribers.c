@@ -38,11 +38,16 @@ int lqos_prefixes(struct lqos_ctx *ctx,
 	return core_registry_walk(ctx->core->registry, fn, arg);
 }
 
-/* Does m follow its circuit, and would that change it? */
+/* Where m goes with its circuit: the CPU is always the circuit's, so that one
+ * CPU alone writes what is counted by slot.  False: it is there. */
 static bool would_move(const struct core_mapping *m, uint32_t cpu,
-		       uint32_t handle)
+		       uint32_t handle, struct lqos_prefix *to)
 {
-	return !m->p.own_place && (m->p.cpu != cpu || m->p.handle != handle);
+	*to = m->p;
+	to->cpu = cpu;
+	if (!to->own_place)
+		to->handle = handle;
+	return to->cpu != m->p.cpu || to->handle != m->p.handle;
 }
 
 /* What the circuit's mappings before end were, into the kernel again. */
@@ -51,11 +56,12 @@ static void undo_place(struct core_registry *r, const struct core_circuit *c,
 		       uint32_t handle)
 {
 	const struct core_mapping *m;
+	struct lqos_prefix p;
 
 	for (m = LIST_FIRST(&c->mappings); m; m = LIST_NEXT(m, of_circuit)) {
 		if (m == end)
 			return;
-		if (would_move(m, cpu, handle))
+		if (would_move(m, cpu, handle, &p))
 			core_mapping_hook(r, &m->p);
 	}
 }
@@ -66,17 +72,14 @@ int lqos_place(struct lqos_ctx *ctx, uint32_t slot, uint32_t cpu,
 	struct core_registry *r = ctx->core->registry;
 	struct core_circuit *c = core_circuit_at(r, slot);
 	struct core_mapping *m;
+	struct lqos_prefix p;
+	int rc;
 
 	if (!c)
 		return -ENOENT;
 	for (m = LIST_FIRST(&c->mappings); m; m = LIST_NEXT(m, of_circuit)) {
-		struct lqos_prefix p = m->p;
-		int rc;
-
-		if (!would_move(m, cpu, handle))
+		if (!would_move(m, cpu, handle, &p))
 			continue;
-		p.cpu = cpu;
-		p.handle = handle;
 		rc = core_mapping_hook(r, &p);
 		if (rc) {
 			undo_place(r, c, m, cpu, handle);
@@ -86,12 +89,9 @@ int lqos_place(struct lqos_ctx *ctx, uint32_t slot, uint32_t cpu,
 
 	c->s.cpu = cpu;
 	c->s.handle = handle;
-	for (m = LIST_FIRST(&c->mappings); m; m = LIST_NEXT(m, of_circuit)) {
-		if (!would_move(m, cpu, handle))
-			continue;
-		m->p.cpu = cpu;
-		m->p.handle = handle;
-	}
+	for (m = LIST_FIRST(&c->mappings); m; m = LIST_NEXT(m, of_circuit))
+		if (would_move(m, cpu, handle, &p))
+			m->p = p;
 	return 0;
 }
 
@@ -102,7 +102,7 @@ static int map_by_hand(struct core_registry *r, const char *circuit_id,
 	struct core_mapping *old = core_mapping_find(r, p);
 	uint32_t old_slot = old ? old->p.slot : 0;
 	struct core_circuit *c = core_circuit_find(r, circuit_id);
-	bool made = !c;
+	bool made = !c, alone;
 	int rc;
 
 	if (made) {
@@ -115,12 +115,17 @@ static int map_by_hand(struct core_registry *r, const char *circuit_id,
 			return rc;
 		}
 	}
-	if (made && p->own_place) {
-		c->s.cpu = p->cpu;
-		c->s.handle = p->handle;
-	} else if (!p->own_place) {
+	/* It has no other mapping, and no file names it. */
+	alone = !c->from_file && c->s.prefixes == (old && old->circuit == c);
+	if (!p->own_place) {
 		p->cpu = c->s.cpu;
 		p->handle = c->s.handle;
+	} else if (!alone && c->s.cpu != UINT32_MAX && p->cpu != c->s.cpu) {
+		snprintf(why, why_size,
+			 "cpu: circuit \"%s\" is on CPU %u, expected that: all "
+			 "of a circuit goes through one CPU",
+			 c->s.circuit_id, c->s.cpu);
+		return -EINVAL;
 	}
 	rc = core_mapping_put(r, c, old, p);
 	if (rc) {
@@ -131,6 +136,10 @@ static int map_by_hand(struct core_registry *r, const char *circuit_id,
 		if (made)
 			core_circuit_undo(r, c);
 		return rc;
+	}
+	if (alone && p->own_place) {
+		c->s.cpu = p->cpu;
+		c->s.handle = p->handle;
 	}
 	if (old_slot && old_slot != c->s.slot)
 		core_circuit_settle(r, core_circuit_at(r, old_slot));

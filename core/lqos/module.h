@@ -65,6 +65,7 @@ struct lqos_option {
 	uint64_t min, max;	  /* numbers only; both 0: unchecked */
 	const char *choices;	  /* strings only: "auto|off"; NULL: any */
 	const char *help;	  /* one line */
+	uintptr_t reserved[2];	  /* 0 */
 };
 
 /* The type follows from the field's, so the two cannot disagree (C only). */
@@ -116,8 +117,10 @@ struct lqos_module {
 	int (*start)(struct lqos_ctx *ctx, const void *config, void **state);
 	/* Say goodbye while all is still alive.  May be NULL. */
 	void (*stop)(struct lqos_ctx *ctx, void *state);
-	/* Could this configuration be applied?  Called without a start, for
-	 * `lqosd -t` too: no side effects.  May be NULL. */
+	/* Could this configuration be applied?  Called before anything is
+	 * started, for `lqosd -t` too: no side effects, and of the functions
+	 * here only lqos_log() and lqos_fail() are of use; the others return
+	 * 0, -errno or NULL where their part is not there.  May be NULL. */
 	int (*check)(struct lqos_ctx *ctx, const void *config);
 };
 
@@ -190,6 +193,7 @@ struct lqos_command {
 	/* Answer with lqos_call_result() and return 0, or return
 	 * lqos_call_fail().  Returning 0 alone answers null. */
 	int (*run)(struct lqos_call *call, void *arg);
+	uintptr_t reserved[2]; /* 0 */
 };
 
 /* cmd stays the caller's and must outlive the module (static const). */
@@ -217,6 +221,7 @@ struct lqos_topic {
 	 */
 	int (*frame)(const struct json_t *params, struct json_t **frame,
 		     void *arg);
+	uintptr_t reserved[2]; /* 0 */
 };
 
 /* topic stays the caller's and must outlive the module (static const). */
@@ -266,6 +271,7 @@ struct lqos_column {
 	/* The value now.  Called once a second, for subscribers only where
 	 * there was traffic: read memory, never the kernel. */
 	uint64_t (*read)(uint32_t id, void *arg);
+	uintptr_t reserved[2]; /* 0 */
 };
 
 /* col stays the caller's and must outlive the module (static const). */
@@ -366,7 +372,7 @@ struct lqos_prefix {
 	uint32_t cpu;	 /* UINT32_MAX: none */
 	uint32_t handle; /* 0: none */
 	bool by_hand;	 /* from the bus, not from a file */
-	bool own_place;	 /* cpu and handle are its own, not its circuit's */
+	bool own_place;	 /* handle is its own; cpu is its circuit's, if any */
 	const char *device_id;
 };
 
@@ -382,11 +388,12 @@ LQOS_API const struct lqos_node *lqos_node(struct lqos_ctx *ctx, uint32_t id);
 LQOS_API int lqos_prefixes(struct lqos_ctx *ctx,
 			   int (*fn)(const struct lqos_prefix *p, void *arg),
 			   void *arg);
-/* Called after circuits or prefixes came or went (never for placements). */
+/* Called after circuits, prefixes or nodes came, changed or went (never for
+ * placements). */
 LQOS_API int lqos_subscribers_watch(struct lqos_ctx *ctx, void (*fn)(void *arg),
 				    void *arg);
-/* Give the subscriber a CPU and a class, and so all its prefixes that have no
- * place of their own.  -ENOENT: no such slot. */
+/* Give the subscriber a CPU and a class, and so all its prefixes; those with a
+ * place of their own get the CPU alone.  -ENOENT: no such slot. */
 LQOS_API int lqos_place(struct lqos_ctx *ctx, uint32_t slot, uint32_t cpu,
 			uint32_t handle);
 
@@ -396,12 +403,14 @@ struct lqos_mapping {
 	const char *device_id;	/* NULL: none */
 	uint32_t cpu;		/* used only if handle is not 0 */
 	uint32_t handle;	/* 0: placed as its circuit is */
+	uintptr_t reserved[2];	/* 0 */
 };
 /*
  * Map an address range by hand.  The circuit is made if nobody has that id.
  * An existing mapping of the same range is replaced.  On failure why (of
  * why_size bytes) says what was expected.
- * -EINVAL: not an address or prefix; -ENOSPC: slots or prefixes are used up.
+ * -EINVAL: not an address or prefix, or a CPU that is not its circuit's;
+ * -ENOSPC: slots or prefixes are used up.
  */
 LQOS_API int lqos_mapping_add(struct lqos_ctx *ctx,
 			      const struct lqos_mapping *m, char *why,

@@ -44,6 +44,50 @@ static bool is_our_cpu(const struct steering *st, json_int_t cpu)
 	return false;
 }
 
+/* Whose class it is by the plan; NULL: nobody's but circuit_id's. */
+static const char *owner(const struct steering *st, uint32_t handle,
+			 const char *circuit_id)
+{
+	uint32_t slots = lqos_subscriber_slots(st->ctx), i;
+	const struct lqos_subscriber *s;
+
+	for (i = 1; i < lqos_nodes(st->ctx); i++)
+		if (plan_node_handle(st->plan, i) == handle)
+			return lqos_node(st->ctx, i)->name;
+	for (i = 1; i < slots; i++) {
+		if (plan_handle(st->plan, i) != handle)
+			continue;
+		s = lqos_subscriber(st->ctx, i);
+		return s && strcmp(s->circuit_id, circuit_id) ? s->circuit_id
+							      : NULL;
+	}
+	return NULL;
+}
+
+static int check_class(struct lqos_call *call, struct steering *st,
+		       const struct lqos_mapping *m)
+{
+	const char *taken;
+
+	if (plan_queue(m->handle) >= st->queues)
+		return lqos_call_fail(call, -EINVAL,
+				      "classid: expected a major, which is the "
+				      "queue, from 1 to %x: \"%x:%x\" lies "
+				      "beyond",
+				      st->queues, m->handle >> 16,
+				      m->handle & 0xffff);
+	if (!plan_has(st->plan, m->handle))
+		return 0;
+	steering_catch_up(st); /* it may be free by now */
+	taken = owner(st, m->handle, m->circuit_id ?: m->ip);
+	if (!taken)
+		return 0;
+	return lqos_call_fail(call, -EEXIST,
+			      "classid: %x:%x is the class of %s: expected one "
+			      "that is not in `lqosctl call steering.plan`",
+			      m->handle >> 16, m->handle & 0xffff, taken);
+}
+
 static int read_place(struct lqos_call *call, struct steering *st,
 		      struct lqos_mapping *m)
 {
@@ -66,18 +110,41 @@ static int read_place(struct lqos_call *call, struct steering *st,
 			"cpu: expected the number of an online CPU "
 			"(see `lqosctl call steering.plan`)");
 	m->cpu = json_integer_value(cpu);
+	return check_class(call, st, m);
+}
+
+/* Room for any integer as text. */
+struct number {
+	char text[24];
+};
+
+/* Ids are often numbers: those are taken by their text. */
+static int read_id(struct lqos_call *call, const char *key, struct number *buf,
+		   const char **out)
+{
+	const json_t *value = json_object_get(lqos_call_params(call), key);
+
+	if (json_is_integer(value)) {
+		snprintf(buf->text, sizeof(buf->text), "%" JSON_INTEGER_FORMAT,
+			 json_integer_value(value));
+		*out = buf->text;
+		return 0;
+	}
+	if (value && !json_is_string(value))
+		return lqos_call_fail(call, -EINVAL,
+				      "%s: expected a string or an integer",
+				      key);
+	*out = json_string_value(value);
 	return 0;
 }
 
 static int add(struct lqos_call *call, void *arg)
 {
-	const json_t *params = lqos_call_params(call);
+	struct number circuit, device;
+	struct steering *st = arg;
 	struct lqos_mapping m = {
-		.ip = json_string_value(json_object_get(params, "ip")),
-		.circuit_id = json_string_value(
-			json_object_get(params, "circuit_id")),
-		.device_id =
-			json_string_value(json_object_get(params, "device_id")),
+		.ip = json_string_value(
+			json_object_get(lqos_call_params(call), "ip")),
 	};
 	char why[256];
 	int rc;
@@ -85,12 +152,32 @@ static int add(struct lqos_call *call, void *arg)
 	if (!m.ip)
 		return lqos_call_fail(call, -EINVAL,
 				      "ip: expected an address or prefix");
-	rc = read_place(call, arg, &m);
+	rc = read_id(call, "circuit_id", &circuit, &m.circuit_id);
+	if (!rc)
+		rc = read_id(call, "device_id", &device, &m.device_id);
+	if (!rc)
+		rc = read_place(call, st, &m);
 	if (rc)
 		return rc;
-	rc = lqos_mapping_add(((struct steering *)arg)->ctx, &m, why,
-			      sizeof(why));
-	return rc ? lqos_call_fail(call, rc, "%s", why) : 0;
+	rc = lqos_mapping_add(st->ctx, &m, why, sizeof(why));
+	if (rc)
+		return lqos_call_fail(call, rc, "%s", why);
+	if (m.handle) {
+		plan_reserve(st->plan, m.handle);
+		st->by_hand = true;
+		/* Its circuit may be placed by hand from here on. */
+		steering_changed(st);
+	}
+	return 0;
+}
+
+/* A class that was given by hand may have gone with its mapping. */
+static void mappings_went(struct steering *st)
+{
+	if (!st->by_hand)
+		return;
+	st->released = true;
+	steering_changed(st);
 }
 
 static int del(struct lqos_call *call, void *arg)
@@ -104,7 +191,10 @@ static int del(struct lqos_call *call, void *arg)
 		return lqos_call_fail(call, -EINVAL,
 				      "ip: expected an address or prefix");
 	rc = lqos_mapping_del(st->ctx, json_string_value(ip), why, sizeof(why));
-	return rc ? lqos_call_fail(call, rc, "%s", why) : 0;
+	if (rc)
+		return lqos_call_fail(call, rc, "%s", why);
+	mappings_went(st);
+	return 0;
 }
 
 static int clear(struct lqos_call *call, void *arg)
@@ -114,6 +204,7 @@ static int clear(struct lqos_call *call, void *arg)
 
 	if (n < 0)
 		return lqos_call_fail(call, n, "cannot clear");
+	mappings_went(st);
 	lqos_call_result(call, json_pack("{s:i}", "cleared", n));
 	return 0;
 }
@@ -147,8 +238,10 @@ static int list_one(const struct lqos_prefix *p, void *arg)
 static int list(struct lqos_call *call, void *arg)
 {
 	struct listing l = {.st = arg, .out = json_array()};
-	int rc = lqos_prefixes(l.st->ctx, list_one, &l);
+	int rc;
 
+	steering_catch_up(l.st);
+	rc = lqos_prefixes(l.st->ctx, list_one, &l);
 	if (rc) {
 		json_decref(l.out);
 		return lqos_call_fail(call, rc, "cannot list");
@@ -235,8 +328,9 @@ static json_t *plan_circuits(const struct steering *st)
 
 static int show_plan(struct lqos_call *call, void *arg)
 {
-	const struct steering *st = arg;
+	struct steering *st = arg;
 
+	steering_catch_up(st);
 	lqos_call_result(call,
 			 json_pack("{s:o,s:o,s:o,s:i}", "queues",
 				   plan_queues(st), "nodes", plan_nodes(st),
@@ -248,7 +342,7 @@ static int show_plan(struct lqos_call *call, void *arg)
 static const struct lqos_command commands[] = {
 	{.name = "add",
 	 .params = "{ip: string, classid?: \"major:minor\", cpu?: number, "
-		   "circuit_id?: string, device_id?: string}",
+		   "circuit_id?: string|integer, device_id?: string|integer}",
 	 .help = "Map an address or prefix by hand; classid and cpu go "
 		 "together",
 	 .flags = LQOS_COMMAND_WRITE,

@@ -14,8 +14,10 @@ struct circuit {
 
 struct queue {
 	uint64_t load;
-	uint32_t next;			      /* minors from here on are free */
-	uint8_t used[PLAN_MINOR_MAX / 8 + 1]; /* a bit a minor */
+	uint32_t next; /* no minor below is free */
+	/* A bit a minor: */
+	uint8_t used[PLAN_MINOR_MAX / 8 + 1];
+	uint8_t reserved[PLAN_MINOR_MAX / 8 + 1];
 };
 
 struct node {
@@ -96,6 +98,27 @@ static int make_room(struct plan *plan, uint32_t slot)
 	return 0;
 }
 
+/* What a top-level node asks of its queue: no more than it may use itself. */
+static uint64_t demand(const struct node *top)
+{
+	return top->cap && top->cap < top->load ? top->cap : top->load;
+}
+
+/* From here on the circuit is sold that rate. */
+static void sell(struct plan *plan, struct circuit *c, uint64_t rate)
+{
+	uint32_t top = plan->nodes[c->node].top;
+	struct node *node = &plan->nodes[top];
+	uint64_t before = demand(node);
+
+	node->load += rate - c->rate;
+	if (top && node->queue != UINT32_MAX)
+		plan->queues[node->queue].load += demand(node) - before;
+	else if (!top && c->handle)
+		plan->queues[plan_queue(c->handle)].load += rate - c->rate;
+	c->rate = rate;
+}
+
 int plan_add(struct plan *plan, uint32_t slot, uint32_t node, uint64_t down_max)
 {
 	int rc = make_room(plan, slot);
@@ -104,18 +127,9 @@ int plan_add(struct plan *plan, uint32_t slot, uint32_t node, uint64_t down_max)
 		return rc;
 	if (node >= plan->n_nodes)
 		node = 0;
-	plan->circuits[slot] =
-		(struct circuit){.node = node, .rate = down_max, .there = true};
-	plan->nodes[plan->nodes[node].top].load += down_max;
+	plan->circuits[slot] = (struct circuit){.node = node, .there = true};
+	sell(plan, &plan->circuits[slot], down_max);
 	return 0;
-}
-
-/* What a top-level node asks of its queue: no more than it may use itself. */
-static uint64_t demand(const struct plan *plan, uint32_t top)
-{
-	uint64_t cap = plan->nodes[top].cap;
-
-	return cap && cap < plan->nodes[top].load ? cap : plan->nodes[top].load;
 }
 
 static uint32_t least_loaded(const struct plan *plan)
@@ -132,7 +146,8 @@ static int take_minor(struct queue *queue, uint32_t *minor)
 {
 	uint32_t m = queue->next;
 
-	while (m <= PLAN_MINOR_MAX && queue->used[m / 8] & 1 << m % 8)
+	while (m <= PLAN_MINOR_MAX &&
+	       (queue->used[m / 8] | queue->reserved[m / 8]) & 1 << m % 8)
 		m++;
 	if (m > PLAN_MINOR_MAX)
 		return -ENOSPC;
@@ -190,7 +205,7 @@ static int place_nodes(struct plan *plan)
 		return -ENOMEM;
 	for (i = 1; i < plan->n_nodes; i++)
 		if (plan->nodes[i].top == i)
-			tops[n++] = (struct item){demand(plan, i), i};
+			tops[n++] = (struct item){demand(&plan->nodes[i]), i};
 	qsort(tops, n, sizeof(*tops), by_rate);
 	for (i = 0; i < n; i++) {
 		queue = least_loaded(plan);
@@ -232,8 +247,16 @@ int plan_make(struct plan *plan)
 int plan_place(struct plan *plan, uint32_t slot, uint32_t node,
 	       uint64_t down_max)
 {
-	int rc = plan_add(plan, slot, node, down_max);
+	int rc;
 
+	if (node >= plan->n_nodes)
+		node = 0;
+	if (plan_handle(plan, slot) && plan->circuits[slot].node == node) {
+		sell(plan, &plan->circuits[slot], down_max);
+		return 0;
+	}
+	plan_remove(plan, slot);
+	rc = plan_add(plan, slot, node, down_max);
 	return rc ?: place(plan, &plan->circuits[slot]);
 }
 
@@ -246,23 +269,44 @@ void plan_remove(struct plan *plan, uint32_t slot)
 	if (slot >= plan->n_circuits || !plan->circuits[slot].there)
 		return;
 	c = &plan->circuits[slot];
-	plan->nodes[plan->nodes[c->node].top].load -= c->rate;
+	sell(plan, c, 0);
 	if (c->handle) {
 		queue = &plan->queues[plan_queue(c->handle)];
 		minor = c->handle & 0xffff;
 		queue->used[minor / 8] &= ~(1 << minor % 8);
 		if (minor < queue->next)
 			queue->next = minor;
-		if (!c->node)
-			queue->load -= c->rate;
 	}
 	*c = (struct circuit){};
 }
 
-bool plan_has(const struct plan *plan, uint32_t slot, uint32_t node)
+void plan_reserve(struct plan *plan, uint32_t handle)
 {
-	return slot < plan->n_circuits && plan->circuits[slot].there &&
-	       plan->circuits[slot].node == node;
+	uint32_t minor = handle & 0xffff;
+
+	if (plan_queue(handle) < plan->n_queues)
+		plan->queues[plan_queue(handle)].reserved[minor / 8] |=
+			1 << minor % 8;
+}
+
+void plan_unreserve(struct plan *plan)
+{
+	uint32_t i;
+
+	for (i = 0; i < plan->n_queues; i++) {
+		memset(plan->queues[i].reserved, 0,
+		       sizeof(plan->queues[i].reserved));
+		plan->queues[i].next = PLAN_MINOR_FIRST;
+	}
+}
+
+bool plan_has(const struct plan *plan, uint32_t handle)
+{
+	uint32_t minor = handle & 0xffff;
+
+	return plan_queue(handle) < plan->n_queues &&
+	       plan->queues[plan_queue(handle)].used[minor / 8] &
+		       1 << minor % 8;
 }
 
 uint32_t plan_handle(const struct plan *plan, uint32_t slot)

@@ -31,16 +31,22 @@ int plan_add(struct plan *plan, uint32_t slot, uint32_t node,
 	     uint64_t down_max);
 int plan_make(struct plan *plan);
 /*
- * After plan_make(): place one more circuit, and leave all others where they
- * are.  -ENOSPC: the queue of its top-level node has no minor left.
+ * After plan_make(): place one circuit, and leave all others where they are.
+ * One that has a class and is still under that node keeps it, with its new
+ * rate.  -ENOSPC: the queue of its top-level node has no minor left.
  */
 int plan_place(struct plan *plan, uint32_t slot, uint32_t node,
 	       uint64_t down_max);
 /* The circuit is gone: its minor may be given to another. */
 void plan_remove(struct plan *plan, uint32_t slot);
 
-/* Is the circuit in the plan, and under that node? */
-bool plan_has(const struct plan *plan, uint32_t slot, uint32_t node);
+/* A class that was given by hand: no circuit or node gets it from here on. */
+void plan_reserve(struct plan *plan, uint32_t handle);
+/* Forget all that was reserved. */
+void plan_unreserve(struct plan *plan);
+/* Has a circuit or node of the plan that class? */
+bool plan_has(const struct plan *plan, uint32_t handle);
+
 /* TC handle (queue + 1) << 16 | minor; 0: not placed. */
 uint32_t plan_handle(const struct plan *plan, uint32_t slot);
 uint32_t plan_node_handle(const struct plan *plan, uint32_t node);

@@ -46,7 +46,7 @@ static uint64_t hash_tree(struct lqos_ctx *ctx)
 	return hash;
 }
 
-static int new_plan(struct steering *st)
+static int new_plan(struct steering *st, struct plan **out)
 {
 	uint32_t n = lqos_nodes(st->ctx), i;
 	const struct lqos_node **nodes = calloc(n, sizeof(*nodes));
@@ -56,82 +56,169 @@ static int new_plan(struct steering *st)
 		return -ENOMEM;
 	for (i = 0; i < n; i++)
 		nodes[i] = lqos_node(st->ctx, i);
-	plan_free(&st->plan);
-	rc = plan_new(&st->plan, st->queues, nodes, n);
+	rc = plan_new(out, st->queues, nodes, n);
 	free(nodes);
-	st->tree = hash_tree(st->ctx);
 	return rc;
 }
 
-/* Tell the registry where one subscriber goes. */
-static void apply(struct steering *st, const struct lqos_subscriber *s)
+/* Its class is not the plan's: the plan leaves it alone. */
+static bool is_by_hand(const struct steering *st,
+		       const struct lqos_subscriber *s)
 {
-	uint32_t handle = plan_handle(st->plan, s->slot);
-	int rc = -ENOSPC;
-
-	if (handle)
-		rc = lqos_place(st->ctx, s->slot, st->cpus[plan_queue(handle)],
-				handle);
-	if (rc) {
-		st->unplaced++;
-		lqos_fail(st->ctx, rc,
-			  "circuit %s gets no class: its queue has "
-			  "room for %d classes",
-			  s->circuit_id, PLAN_MINOR_MAX - PLAN_MINOR_FIRST + 1);
-	}
+	return s->handle != st->given[s->slot];
 }
 
-static int place_all(struct steering *st)
+/* What is gone leaves the plan, also where the slot has somebody else now: he
+ * begins without a class.  What is placed by hand is reserved. */
+static void look_around(struct steering *st, struct plan *plan)
 {
 	uint32_t slots = lqos_subscriber_slots(st->ctx), slot;
 	const struct lqos_subscriber *s;
-	int rc = new_plan(st);
 
-	for (slot = 1; slot < slots && !rc; slot++)
-		if ((s = lqos_subscriber(st->ctx, slot)))
-			rc = plan_add(st->plan, slot, s->node, s->down_max);
-	if (!rc)
-		rc = plan_make(st->plan);
-	if (rc)
-		return lqos_fail(st->ctx, rc, "cannot plan");
-	st->unplaced = 0;
-	for (slot = 1; slot < slots; slot++)
-		if ((s = lqos_subscriber(st->ctx, slot)))
-			apply(st, s);
+	for (slot = 1; slot < slots; slot++) {
+		s = lqos_subscriber(st->ctx, slot);
+		if (!s || is_by_hand(st, s)) {
+			plan_remove(plan, slot);
+			st->given[slot] = 0;
+		}
+		if (s && is_by_hand(st, s))
+			plan_reserve(plan, s->handle);
+	}
+}
+
+static int reserve_own(const struct lqos_prefix *p, void *plan)
+{
+	if (p->own_place)
+		plan_reserve(plan, p->handle);
 	return 0;
 }
 
-/* By the plan and still under that node, or by hand. */
-static bool is_placed(const struct steering *st,
-		      const struct lqos_subscriber *s)
+static int fill_plan(struct steering *st, struct plan *plan)
 {
-	return plan_has(st->plan, s->slot, s->node) ||
-	       (s->handle && !plan_handle(st->plan, s->slot));
-}
-
-/* Circuits came or went: the others stay where they are, unless the tree they
- * hang in has changed. */
-static void on_change(void *arg)
-{
-	struct steering *st = arg;
 	uint32_t slots = lqos_subscriber_slots(st->ctx), slot;
 	const struct lqos_subscriber *s;
+	int rc = 0;
 
-	if (hash_tree(st->ctx) != st->tree) {
-		place_all(st);
-		return;
+	for (slot = 1; slot < slots && !rc; slot++) {
+		s = lqos_subscriber(st->ctx, slot);
+		if (s && !is_by_hand(st, s))
+			rc = plan_add(plan, slot, s->node, s->down_max);
 	}
-	for (slot = 1; slot < slots; slot++)
-		if (!lqos_subscriber(st->ctx, slot))
-			plan_remove(st->plan, slot);
+	return rc ?: plan_make(plan);
+}
+
+/* Tell the registry where one circuit goes. */
+static void apply(struct steering *st, const struct lqos_subscriber *s)
+{
+	uint32_t handle = plan_handle(st->plan, s->slot);
+	uint32_t cpu = handle ? st->cpus[plan_queue(handle)] : UINT32_MAX;
+	int rc;
+
+	if (handle == s->handle)
+		return;
+	rc = lqos_place(st->ctx, s->slot, cpu, handle);
+	if (rc)
+		lqos_fail(st->ctx, rc,
+			  "circuit %s stays as it is: expected to put it into "
+			  "class %x:%x, and will try again with the next "
+			  "change",
+			  s->circuit_id, handle >> 16, handle & 0xffff);
+	else
+		st->given[s->slot] = handle;
+}
+
+static void place_all(struct steering *st)
+{
+	uint32_t slots = lqos_subscriber_slots(st->ctx), slot;
+	uint32_t before = st->unplaced;
+	const struct lqos_subscriber *s, *without = NULL;
+
+	st->unplaced = 0;
 	for (slot = 1; slot < slots; slot++) {
 		s = lqos_subscriber(st->ctx, slot);
-		if (!s || is_placed(st, s))
+		if (!s || is_by_hand(st, s))
 			continue;
-		plan_remove(st->plan, slot);
 		plan_place(st->plan, slot, s->node, s->down_max);
 		apply(st, s);
+		if (plan_handle(st->plan, slot))
+			continue;
+		st->unplaced++;
+		without = s;
 	}
+	if (st->unplaced && st->unplaced != before)
+		lqos_log(st->ctx, LQOS_ERR,
+			 "%u circuits, among them %s, get no class: a queue "
+			 "has room for %d nodes and circuits; spread them over "
+			 "more top-level nodes or queues",
+			 st->unplaced, without->circuit_id,
+			 PLAN_MINOR_MAX - PLAN_MINOR_FIRST + 1);
+}
+
+/* Circuits stay where they are, unless the tree they hang in has changed.  The
+ * plan there was serves on where a new one fails. */
+static int make_plan(struct steering *st)
+{
+	uint64_t tree = hash_tree(st->ctx);
+	bool fresh = !st->plan || tree != st->tree;
+	struct plan *plan = st->plan;
+	int rc = fresh ? new_plan(st, &plan) : 0;
+
+	if (rc)
+		return rc;
+	if (st->released)
+		plan_unreserve(plan);
+	look_around(st, plan);
+	if (fresh || st->released)
+		lqos_prefixes(st->ctx, reserve_own, plan);
+	st->released = false;
+	if (!fresh)
+		return 0;
+	rc = fill_plan(st, plan);
+	if (rc) {
+		plan_free(&plan);
+		return rc;
+	}
+	plan_free(&st->plan);
+	st->plan = plan;
+	st->tree = tree;
+	return 0;
+}
+
+static int place(struct steering *st)
+{
+	int rc = make_plan(st);
+
+	st->changed = false;
+	if (rc)
+		return lqos_fail(st->ctx, rc,
+				 "cannot plan: circuits stay where they are");
+	place_all(st);
+	return 0;
+}
+
+void steering_catch_up(struct steering *st)
+{
+	if (st->changed)
+		place(st);
+}
+
+static void on_timer(void *arg)
+{
+	steering_catch_up(arg);
+}
+
+void steering_changed(struct steering *st)
+{
+	if (st->changed)
+		return;
+	st->changed = true;
+	if (lqos_timer_once(st->ctx, 0, on_timer, st, NULL))
+		steering_catch_up(st);
+}
+
+static void on_change(void *arg)
+{
+	steering_changed(arg);
 }
 
 /* ---- Columns ------------------------------------------------------------- */
@@ -171,13 +258,16 @@ static const struct lqos_column subscriber_columns[] = {
 };
 
 static const struct {
-	const char *name, *help;
+	const char *name, *title, *help;
 } counters[ST_COUNTERS] = {
-	[ST_REDIRECTED] = {"redirected", "sent to the CPU of their subscriber"},
-	[ST_NO_CPU] = {"no_cpu", "not taken by cpumap: passed where they were"},
-	[ST_NOT_IP] = {"not_ip", "not IP: passed where they were"},
-	[ST_CLASSIFIED] = {"classified", "put into a class"},
-	[ST_DEFAULT] = {"default_class", "put into their CPU's default class"},
+	[ST_REDIRECTED] = {"redirected", "redirected",
+			   "sent to the CPU of their subscriber"},
+	[ST_NO_CPU] = {"no_cpu", "no CPU",
+		       "not taken by cpumap: passed where they were"},
+	[ST_NOT_IP] = {"not_ip", "not IP", "not IP: passed where they were"},
+	[ST_CLASSIFIED] = {"classified", "classified", "put into a class"},
+	[ST_DEFAULT] = {"default_class", "default",
+			"put into their CPU's default class"},
 };
 
 struct counter_column {
@@ -212,7 +302,7 @@ static int add_columns(struct lqos_ctx *ctx, struct steering *st)
 			continue;
 		columns[i] = (struct counter_column){
 			.decl = {.name = counters[i].name,
-				 .title = counters[i].name,
+				 .title = counters[i].title,
 				 .help = counters[i].help,
 				 .kind = LQOS_COUNTER,
 				 .unit = LQOS_UNIT_PACKETS,
@@ -241,6 +331,7 @@ static void destroy_plan(void *arg)
 	struct steering *st = arg;
 
 	plan_free(&st->plan);
+	free(st->given);
 }
 
 /* A queue is a transmit queue of every interface and a CPU. */
@@ -326,8 +417,12 @@ static int start(struct lqos_ctx *ctx, const void *config, void **state)
 	rc = lqos_defer(ctx, destroy_skel, st->skel);
 	if (!rc)
 		rc = lqos_defer(ctx, destroy_plan, st);
-	if (!rc)
-		rc = size_maps(st, config);
+	if (rc)
+		return rc;
+	st->given = calloc(lqos_subscriber_slots(ctx), sizeof(*st->given));
+	if (!st->given)
+		return -ENOMEM;
+	rc = size_maps(st, config);
 	if (!rc)
 		rc = lqos_bpf_prepare(ctx, st->skel->obj);
 	if (rc)
@@ -342,7 +437,7 @@ static int start(struct lqos_ctx *ctx, const void *config, void **state)
 	st->counters = view;
 	rc = set_queues(st);
 	if (!rc)
-		rc = place_all(st);
+		rc = place(st);
 	if (!rc)
 		rc = lqos_subscribers_watch(ctx, on_change, st);
 	if (!rc)

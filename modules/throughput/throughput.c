@@ -21,8 +21,10 @@ struct config {
 };
 
 static const struct lqos_option options[] = {
+	/* Of 64 bytes each, on each CPU: throughput.unknown reads them all
+	 * while the loop waits. */
 	LQOS_OPTION(struct config, unknown_hosts, "1024", .min = 4,
-		    .max = 1048576,
+		    .max = 65536,
 		    .help = "How many hosts that are no subscriber's each CPU "
 			    "remembers; rounded up to a power of two"),
 	LQOS_OPTIONS_END,
@@ -179,12 +181,37 @@ static int add_columns(struct lqos_ctx *ctx, struct throughput *tp)
 
 /* ---- throughput.unknown -------------------------------------------------- */
 
-static bool same_host(const struct tp_host *a, const struct tp_host *b)
+static uint64_t all_bytes(const struct tp_host *h)
 {
-	return a->hi == b->hi && a->lo == b->lo;
+	return h->bytes[0] + h->bytes[1];
 }
 
-/* By address, so that what two CPUs saw of one host lies side by side. */
+/* A copy of an entry that its CPU goes on writing, never of one host's address
+ * and another's counts.  False: it is free, or changes hands too fast. */
+static bool copy_host(const struct tp_host *from, struct tp_host *to)
+{
+	int tries;
+
+	for (tries = 0; tries < 8; tries++) {
+		uint64_t hi = __atomic_load_n(&from->hi, __ATOMIC_ACQUIRE);
+		uint64_t lo = __atomic_load_n(&from->lo, __ATOMIC_ACQUIRE);
+		uint64_t seen =
+			__atomic_load_n(&from->first_seen, __ATOMIC_ACQUIRE);
+
+		if (!seen)
+			return false;
+		*to = *from;
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if (to->hi == hi && to->lo == lo && to->first_seen == seen &&
+		    __atomic_load_n(&from->hi, __ATOMIC_RELAXED) == hi &&
+		    __atomic_load_n(&from->lo, __ATOMIC_RELAXED) == lo &&
+		    __atomic_load_n(&from->first_seen, __ATOMIC_RELAXED) ==
+			    seen)
+			return true;
+	}
+	return false;
+}
+
 static int by_address(const void *a, const void *b)
 {
 	const struct tp_host *x = a, *y = b;
@@ -196,40 +223,117 @@ static int by_address(const void *a, const void *b)
 
 static int by_bytes(const void *a, const void *b)
 {
-	const struct tp_host *x = a, *y = b;
-	uint64_t p = x->bytes[0] + x->bytes[1], q = y->bytes[0] + y->bytes[1];
+	uint64_t p = all_bytes(a), q = all_bytes(b);
 
 	return (q > p) - (q < p);
 }
 
-/* A copy of all entries in use, one a host, most bytes first; *n of them. */
-static struct tp_host *collect(const struct throughput *tp, size_t *n)
+static void merge(struct tp_host *into, const struct tp_host *h)
 {
-	size_t all = (size_t)tp->cpus * tp->sets * TP_WAYS, used = 0, i, j;
-	struct tp_host *hosts = calloc(all, sizeof(*hosts));
+	into->bytes[0] += h->bytes[0];
+	into->bytes[1] += h->bytes[1];
+	into->packets[0] += h->packets[0];
+	into->packets[1] += h->packets[1];
+	if (into->last_seen < h->last_seen)
+		into->last_seen = h->last_seen;
+}
+
+/* The hosts of one set, one a host: each CPU has a host in the set of the same
+ * number.  Their number is returned. */
+static size_t collect_set(const struct throughput *tp, uint32_t set,
+			  struct tp_host *hosts)
+{
+	size_t n = 0, merged = 0, i;
+	uint32_t cpu;
+
+	for (cpu = 0; cpu < tp->cpus; cpu++)
+		for (i = 0; i < TP_WAYS; i++)
+			n += copy_host(&tp->hosts[(size_t)cpu * tp->sets + set]
+						.host[i],
+				       &hosts[n]);
+	qsort(hosts, n, sizeof(*hosts), by_address);
+	for (i = 0; i < n; i++)
+		if (merged && !by_address(&hosts[i], &hosts[merged - 1]))
+			merge(&hosts[merged - 1], &hosts[i]);
+		else
+			hosts[merged++] = hosts[i];
+	return merged;
+}
+
+/* The most busy so far, as a heap with the least busy of them on top. */
+struct top {
+	struct tp_host *hosts;
+	size_t n, room;
+};
+
+static void sift_down(struct top *top)
+{
+	size_t i = 0, least;
+	struct tp_host h;
+
+	while ((least = 2 * i + 1) < top->n) {
+		if (least + 1 < top->n && all_bytes(&top->hosts[least + 1]) <
+						  all_bytes(&top->hosts[least]))
+			least++;
+		if (all_bytes(&top->hosts[i]) <= all_bytes(&top->hosts[least]))
+			return;
+		h = top->hosts[i];
+		top->hosts[i] = top->hosts[least];
+		top->hosts[least] = h;
+		i = least;
+	}
+}
+
+static void sift_up(struct top *top)
+{
+	size_t i = top->n - 1, up;
+	struct tp_host h;
+
+	for (; i; i = up) {
+		up = (i - 1) / 2;
+		if (all_bytes(&top->hosts[up]) <= all_bytes(&top->hosts[i]))
+			return;
+		h = top->hosts[i];
+		top->hosts[i] = top->hosts[up];
+		top->hosts[up] = h;
+	}
+}
+
+static void offer(struct top *top, const struct tp_host *h)
+{
+	if (top->n < top->room) {
+		top->hosts[top->n++] = *h;
+		sift_up(top);
+	} else if (all_bytes(h) > all_bytes(&top->hosts[0])) {
+		top->hosts[0] = *h;
+		sift_down(top);
+	}
+}
+
+/* The limit hosts with the most bytes, most first; *n of them. */
+static struct tp_host *collect(const struct throughput *tp, size_t limit,
+			       size_t *n)
+{
+	size_t of_set = (size_t)tp->cpus * TP_WAYS, all = of_set * tp->sets;
+	struct top top = {.room = limit < all ? limit : all};
+	struct tp_host *hosts = calloc(of_set, sizeof(*hosts));
+	uint32_t set;
+	size_t found, i;
 
 	if (!hosts)
 		return NULL;
-	for (i = 0; i < all; i++) {
-		hosts[used] = tp->hosts[i / TP_WAYS].host[i % TP_WAYS];
-		used += hosts[used].first_seen != 0;
+	top.hosts = calloc(top.room, sizeof(*top.hosts));
+	for (set = 0; top.hosts && set < tp->sets; set++) {
+		found = collect_set(tp, set, hosts);
+		for (i = 0; i < found; i++)
+			offer(&top, &hosts[i]);
 	}
-	qsort(hosts, used, sizeof(*hosts), by_address);
-	for (i = j = 0; i < used; i++) {
-		if (!j || !same_host(&hosts[i], &hosts[j - 1])) {
-			hosts[j++] = hosts[i];
-			continue;
-		}
-		hosts[j - 1].bytes[0] += hosts[i].bytes[0];
-		hosts[j - 1].bytes[1] += hosts[i].bytes[1];
-		hosts[j - 1].packets[0] += hosts[i].packets[0];
-		hosts[j - 1].packets[1] += hosts[i].packets[1];
-		if (hosts[j - 1].last_seen < hosts[i].last_seen)
-			hosts[j - 1].last_seen = hosts[i].last_seen;
-	}
-	qsort(hosts, j, sizeof(*hosts), by_bytes);
-	*n = j;
-	return hosts;
+	free(hosts);
+	if (!top.hosts)
+		return NULL;
+	qsort(top.hosts, top.n, sizeof(*top.hosts), by_bytes);
+	*n = top.n;
+	return top.hosts;
 }
 
 static json_t *host_json(const struct tp_host *h, uint64_t now)
@@ -258,24 +362,21 @@ static int list_unknown(struct lqos_call *call, void *arg)
 	const json_t *given = json_object_get(lqos_call_params(call), "limit");
 	json_int_t limit = given ? json_integer_value(given) : 100;
 	const struct throughput *tp = arg;
-	json_t *out = json_array();
 	struct tp_host *hosts;
 	struct timespec ts;
+	json_t *out;
 	size_t n, i;
 
-	if (limit < 1 || limit > 100000) {
-		json_decref(out);
+	if (limit < 1 || limit > 100000)
 		return lqos_call_fail(call, -EINVAL,
 				      "limit: expected a number from 1 to "
 				      "100000");
-	}
-	hosts = collect(tp, &n);
-	if (!hosts) {
-		json_decref(out);
+	hosts = collect(tp, limit, &n);
+	if (!hosts)
 		return lqos_call_fail(call, -ENOMEM, "too many unknown hosts");
-	}
+	out = json_array();
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	for (i = 0; i < n && i < (size_t)limit; i++)
+	for (i = 0; i < n; i++)
 		json_array_append_new(
 			out, host_json(&hosts[i],
 				       ts.tv_sec * 1000000000ULL + ts.tv_nsec));

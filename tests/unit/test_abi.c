@@ -39,6 +39,7 @@ struct option_1_0 {
 	uint64_t max;
 	const char *choices;
 	const char *help;
+	uintptr_t reserved[2];
 };
 
 struct command_1_0 {
@@ -47,6 +48,7 @@ struct command_1_0 {
 	const char *help;
 	unsigned int flags;
 	int (*run)(struct lqos_call *call, void *arg);
+	uintptr_t reserved[2];
 };
 
 struct topic_1_0 {
@@ -54,6 +56,7 @@ struct topic_1_0 {
 	const char *help;
 	int (*frame)(const struct json_t *params, struct json_t **frame,
 		     void *arg);
+	uintptr_t reserved[2];
 };
 
 struct column_1_0 {
@@ -65,6 +68,7 @@ struct column_1_0 {
 	enum lqos_scope scope;
 	unsigned int flags;
 	uint64_t (*read)(uint32_t id, void *arg);
+	uintptr_t reserved[2];
 };
 
 struct interface_1_0 {
@@ -116,6 +120,7 @@ struct mapping_1_0 {
 	const char *device_id;
 	uint32_t cpu;
 	uint32_t handle;
+	uintptr_t reserved[2];
 };
 
 /* Same name, type and place. */
@@ -174,6 +179,7 @@ static void option_is_frozen(void **state)
 	SAME(max);
 	SAME(choices);
 	SAME(help);
+	SAME(reserved);
 #undef SAME
 	same_size(struct lqos_option, struct option_1_0);
 }
@@ -187,6 +193,7 @@ static void command_is_frozen(void **state)
 	SAME(help);
 	SAME(flags);
 	SAME(run);
+	SAME(reserved);
 #undef SAME
 	same_size(struct lqos_command, struct command_1_0);
 }
@@ -198,6 +205,7 @@ static void topic_is_frozen(void **state)
 	SAME(name);
 	SAME(help);
 	SAME(frame);
+	SAME(reserved);
 #undef SAME
 	same_size(struct lqos_topic, struct topic_1_0);
 }
@@ -214,6 +222,7 @@ static void column_is_frozen(void **state)
 	SAME(scope);
 	SAME(flags);
 	SAME(read);
+	SAME(reserved);
 #undef SAME
 	same_size(struct lqos_column, struct column_1_0);
 }
@@ -290,6 +299,7 @@ static void mapping_is_frozen(void **state)
 	SAME(device_id);
 	SAME(cpu);
 	SAME(handle);
+	SAME(reserved);
 #undef SAME
 	same_size(struct lqos_mapping, struct mapping_1_0);
 }

@@ -154,6 +154,59 @@ static void test_full(void **state)
 	plan_free(&plan);
 }
 
+static void test_a_changed_rate(void **state)
+{
+	struct plan *plan = make(2);
+	uint32_t handle, queue;
+
+	(void)state;
+	assert_int_equal(plan_add(plan, 1, 3, 40 * MBIT), 0);
+	assert_int_equal(plan_add(plan, 2, 0, 30 * MBIT), 0);
+	assert_int_equal(plan_make(plan), 0);
+	handle = plan_handle(plan, 1);
+	queue = plan_queue(handle);
+	assert_int_equal(plan_place(plan, 1, 3, 70 * MBIT), 0);
+	assert_int_equal(plan_handle(plan, 1), handle);
+	assert_int_equal(plan_load(plan, queue), 70 * MBIT);
+	/* Never more than a's 100. */
+	assert_int_equal(plan_place(plan, 1, 3, 700 * MBIT), 0);
+	assert_int_equal(plan_load(plan, queue), 100 * MBIT);
+	assert_int_equal(plan_place(plan, 2, 0, 5 * MBIT), 0);
+	assert_int_equal(plan_load(plan, 1 - queue), 5 * MBIT);
+	plan_remove(plan, 1);
+	assert_int_equal(plan_load(plan, queue), 0);
+	/* To another node: another class. */
+	assert_int_equal(plan_place(plan, 1, 3, 40 * MBIT), 0);
+	assert_int_equal(plan_place(plan, 1, 4, 40 * MBIT), 0);
+	assert_int_equal(plan_queue(plan_handle(plan, 1)),
+			 plan_queue(plan_node_handle(plan, 4)));
+	plan_free(&plan);
+}
+
+static void test_reserved(void **state)
+{
+	struct plan *plan = make(1);
+
+	(void)state;
+	plan_reserve(plan, 1 << 16 | 4);
+	plan_reserve(plan, 1 << 16 | 8);
+	plan_reserve(plan, 2 << 16 | 3); /* no such queue */
+	plan_reserve(plan, 0);
+	assert_int_equal(plan_add(plan, 1, 0, MBIT), 0);
+	assert_int_equal(plan_make(plan), 0);
+	assert_int_equal(plan_node_handle(plan, 2), 1 << 16 | 5);
+	assert_int_equal(plan_node_handle(plan, 5), 1 << 16 | 9);
+	assert_int_equal(plan_handle(plan, 1), 1 << 16 | 10);
+	assert_true(plan_has(plan, 1 << 16 | 10));
+	assert_false(plan_has(plan, 1 << 16 | 4));
+	assert_false(plan_has(plan, 2 << 16 | 4));
+	assert_false(plan_has(plan, 0));
+	plan_unreserve(plan);
+	assert_int_equal(plan_place(plan, 2, 0, MBIT), 0);
+	assert_int_equal(plan_handle(plan, 2), 1 << 16 | 4);
+	plan_free(&plan);
+}
+
 static void test_unknown_node_is_root(void **state)
 {
 	struct plan *plan = make(2);
@@ -174,6 +227,8 @@ int main(void)
 		cmocka_unit_test(test_same_every_time),
 		cmocka_unit_test(test_later_ones_move_nobody),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_a_changed_rate),
+		cmocka_unit_test(test_reserved),
 		cmocka_unit_test(test_unknown_node_is_root),
 	};
 

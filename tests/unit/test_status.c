@@ -152,12 +152,25 @@ json_t *core_bus_methods(const struct core_bus *bus)
 }
 
 static const struct lqos_column decls[] = {
-	{"a", "A", "global", LQOS_COUNTER, LQOS_UNIT_BYTES, LQOS_SCOPE_GLOBAL,
-	 0, NULL},
-	{"b", "B", "subscriber's", LQOS_GAUGE, LQOS_UNIT_CLASS,
-	 LQOS_SCOPE_SUBSCRIBER, LQOS_COLUMN_DETAIL, NULL},
-	{"c", "C", "newer", LQOS_GAUGE, (enum lqos_unit)99,
-	 LQOS_SCOPE_SUBSCRIBER, 0, NULL},
+	{.name = "a",
+	 .title = "A",
+	 .help = "global",
+	 .kind = LQOS_COUNTER,
+	 .unit = LQOS_UNIT_BYTES,
+	 .scope = LQOS_SCOPE_GLOBAL},
+	{.name = "b",
+	 .title = "B",
+	 .help = "subscriber's",
+	 .kind = LQOS_GAUGE,
+	 .unit = LQOS_UNIT_CLASS,
+	 .scope = LQOS_SCOPE_SUBSCRIBER,
+	 .flags = LQOS_COLUMN_DETAIL},
+	{.name = "c",
+	 .title = "C",
+	 .help = "newer",
+	 .kind = LQOS_GAUGE,
+	 .unit = (enum lqos_unit)99,
+	 .scope = LQOS_SCOPE_SUBSCRIBER},
 };
 static const struct core_column columns[] = {
 	{.decl = &decls[0], .name = "first.a"},

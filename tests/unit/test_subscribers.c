@@ -166,15 +166,17 @@ static void placing(void **state)
 	kernel_forget_counts();
 	assert_int_equal(lqos_place(module, 1, 2, 0x20003), 0);
 	check();
-	assert_int_equal(kernel.sets, 3);
+	assert_int_equal(kernel.sets, 4);
 	assert_int_equal(lqos_subscriber(module, 1)->cpu, 2);
 	assert_int_equal(lqos_subscriber(module, 1)->handle, 0x20003);
 	assert_int_equal(mapped("100.64.0.1")->cpu, 2);
-	assert_int_equal(mapped("192.0.2.1")->cpu, 9);
+	/* A class of its own, but no CPU. */
+	assert_int_equal(mapped("192.0.2.1")->cpu, 2);
+	assert_int_equal(mapped("192.0.2.1")->handle, 0x10003);
 
 	/* Nothing new. */
 	assert_int_equal(lqos_place(module, 1, 2, 0x20003), 0);
-	assert_int_equal(kernel.sets, 3);
+	assert_int_equal(kernel.sets, 4);
 	assert_int_equal(lqos_place(module, 0, 2, 0x20003), -ENOENT);
 	assert_int_equal(lqos_place(module, 4, 2, 0x20003), -ENOENT);
 	assert_int_equal(lqos_place(module, 99, 2, 0x20003), -ENOENT);
@@ -204,6 +206,41 @@ static void by_hand_without_a_place(void **state)
 	assert_int_equal(add("192.0.2.9", "own", 7), 0);
 	assert_true(mapped("192.0.2.9")->own_place);
 	assert_int_equal(lqos_subscriber(module, slot_of("own"))->cpu, 7);
+	check();
+}
+
+static void one_circuit_one_cpu(void **state)
+{
+	struct lqos_mapping m = {.ip = "192.0.2.1",
+				 .circuit_id = "zz",
+				 .cpu = 3,
+				 .handle = 0x20009};
+	char why[256];
+
+	(void)state;
+	load(THREE);
+	assert_int_equal(lqos_place(module, 1, 2, 0x20003), 0);
+	assert_int_equal(lqos_mapping_add(module, &m, why, sizeof(why)),
+			 -EINVAL);
+	assert_non_null(strstr(why, "circuit \"zz\" is on CPU 2"));
+	assert_null(mapped("192.0.2.1"));
+	m.cpu = 2;
+	assert_int_equal(lqos_mapping_add(module, &m, why, sizeof(why)), 0);
+	assert_int_equal(mapped("192.0.2.1")->handle, 0x20009);
+
+	/* By hand: it may go as a whole, but not in parts. */
+	m = (struct lqos_mapping){.ip = "192.0.2.9", .cpu = 3, .handle = 9};
+	assert_int_equal(lqos_mapping_add(module, &m, why, sizeof(why)), 0);
+	m.cpu = 4;
+	assert_int_equal(lqos_mapping_add(module, &m, why, sizeof(why)), 0);
+	assert_int_equal(lqos_subscriber(module, 4)->cpu, 4);
+	m.circuit_id = "192.0.2.9";
+	m.ip = "192.0.2.10";
+	assert_int_equal(lqos_mapping_add(module, &m, why, sizeof(why)), 0);
+	m.cpu = 5;
+	assert_int_equal(lqos_mapping_add(module, &m, why, sizeof(why)),
+			 -EINVAL);
+	assert_int_equal(mapped("192.0.2.10")->cpu, 4);
 	check();
 }
 
@@ -280,6 +317,37 @@ static void watching(void **state)
 	core_ctx_release(module);
 	load(THREE);
 	assert_int_equal(calls, 5);
+}
+
+static void watching_the_tree(void **state)
+{
+	static const char *const trees[] = {
+		"{\"Site\": {\"downloadBandwidthMbps\": 9, "
+		"\"uploadBandwidthMbps\": 7}}",
+		"{\"Site\": {\"downloadBandwidthMbps\": 8, "
+		"\"uploadBandwidthMbps\": 7}}",
+		"{\"Other\": {\"downloadBandwidthMbps\": 8, "
+		"\"uploadBandwidthMbps\": 7}}",
+		"{\"Other\": {\"downloadBandwidthMbps\": 8, "
+		"\"uploadBandwidthMbps\": 7}, \"Leaf\": {}}",
+		"{\"Other\": {\"downloadBandwidthMbps\": 8, "
+		"\"uploadBandwidthMbps\": 7, \"children\": {\"Leaf\": "
+		"{}}}}",
+	};
+	unsigned int calls = 0;
+
+	(void)state;
+	load(HEADER "mm,Max,,,100.64.0.4,,30,5\n");
+	assert_int_equal(lqos_subscribers_watch(module, count_call, &calls), 0);
+	for (size_t i = 0; i < sizeof(trees) / sizeof(trees[0]); i++)
+		for (int again = 0; again < 2; again++) {
+			write_file(json_path, trees[i]);
+			assert_int_equal(core_registry_load(core.registry,
+							    csv_path,
+							    json_path),
+					 0);
+			assert_int_equal(calls, i + 1);
+		}
 }
 
 static struct lqos_ctx *other;
@@ -366,9 +434,11 @@ int main(void)
 		TEST(delete_and_clear),
 		TEST(placing),
 		TEST(by_hand_without_a_place),
+		TEST(one_circuit_one_cpu),
 		TEST(placing_is_refused),
 		TEST(walking),
 		TEST(watching),
+		TEST(watching_the_tree),
 		TEST(watchers_that_stop_others),
 		TEST(watcher_that_stops_itself),
 		TEST(watcher_that_changes_something),

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Who gets which class, with the registry, bus and loop as they are. */
+#include <event2/event.h>
+#include <jansson.h>
+
+#include "modules/steering/steering.c"
+#include "tests/unit/registry_fixture.h"
+
+enum { MANY = 16 };
+
+static const uint32_t cpus[] = {4, 5};
+static struct steering *st;
+static char reply_text[4096];
+
+static int start_steering(uint32_t slots)
+{
+	int rc = make_registry(slots, 64);
+
+	st = calloc(1, sizeof(*st));
+	st->ctx = module;
+	st->cpus = cpus;
+	st->n_cpus = st->queues = 2;
+	st->given = calloc(slots + 1, sizeof(*st->given));
+	return rc ?: place(st)
+		       ?: lqos_subscribers_watch(module, on_change, st)
+			       ?: steering_add_commands(st);
+}
+
+static int set_up(void **state)
+{
+	char path[80];
+	int rc = setup(state);
+
+	snprintf(path, sizeof(path), "%s/bus", dir);
+	return rc ?: core_loop_new(&core.loop, &core)
+		       ?: core_bus_new(&core.bus, &core, path, "")
+			       ?: start_steering(MANY);
+}
+
+static int tear_down(void **state)
+{
+	core_ctx_release(module);
+	core_bus_free(&core.bus);
+	core_loop_free(&core.loop);
+	destroy_plan(st);
+	free(st);
+	return teardown(state);
+}
+
+static void turn(void)
+{
+	event_base_loop(core_loop_base(core.loop),
+			EVLOOP_NONBLOCK | EVLOOP_ONCE);
+}
+
+static const char *call(const char *method, const char *params)
+{
+	char line[512];
+	json_t *reply;
+	char *text;
+
+	snprintf(line, sizeof(line),
+		 "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"module.%s\","
+		 "\"params\":%s}",
+		 method, params);
+	assert_int_equal(
+		core_bus_handle(core.bus, NULL, 0, line, strlen(line), &reply),
+		0);
+	text = json_dumps(reply, JSON_COMPACT);
+	snprintf(reply_text, sizeof(reply_text), "%s", text);
+	free(text);
+	json_decref(reply);
+	return reply_text;
+}
+
+static void accepted(const char *params)
+{
+	if (strstr(call("add", params), "\"error\""))
+		fail_msg("%s", reply_text);
+}
+
+static void refused(const char *params, const char *why)
+{
+	call("add", params);
+	if (!strstr(reply_text, "\"error\"") || !strstr(reply_text, why))
+		fail_msg("%s", reply_text);
+}
+
+static uint32_t handle_of(const char *circuit)
+{
+	return lqos_subscriber(module, slot_of(circuit))->handle;
+}
+
+static uint32_t cpu_of(const char *circuit)
+{
+	return lqos_subscriber(module, slot_of(circuit))->cpu;
+}
+
+static void name_all(const char *letter, char *csv, size_t size)
+{
+	size_t n = (size_t)snprintf(csv, size, HEADER);
+	int i;
+
+	for (i = 0; i < MANY; i++)
+		n += (size_t)snprintf(csv + n, size - n,
+				      "%s%d,,,,100.64.0.%d,,5,5\n", letter, i,
+				      i + 1);
+}
+
+static void every_slot_is_reused(void **state)
+{
+	char csv[2048];
+	uint32_t slot;
+
+	(void)state;
+	name_all("a", csv, sizeof(csv));
+	load(csv);
+	turn();
+	name_all("b", csv, sizeof(csv));
+	load(csv);
+	turn();
+	for (slot = 1; slot <= MANY; slot++) {
+		const struct lqos_subscriber *s = lqos_subscriber(module, slot);
+
+		assert_int_equal(s->circuit_id[0], 'b');
+		assert_int_not_equal(s->handle, 0);
+		assert_int_equal(s->cpu, cpus[plan_queue(s->handle)]);
+	}
+	check();
+}
+
+static void others_stay(void **state)
+{
+	uint32_t zz;
+
+	(void)state;
+	load(THREE);
+	turn();
+	zz = handle_of("zz");
+	assert_int_not_equal(zz, 0);
+	load(HEADER "zz,Zoe,D1,AP,100.64.0.1,,50,10\n"
+		    "nn,Nic,,,100.64.0.9,,20,5\n");
+	turn();
+	assert_int_equal(handle_of("zz"), zz);
+	assert_int_not_equal(handle_of("nn"), 0);
+}
+
+static void no_room_is_tried_again(void **state)
+{
+	uint32_t minor, queue;
+
+	(void)state;
+	for (queue = 1; queue <= 2; queue++)
+		for (minor = PLAN_MINOR_FIRST; minor <= PLAN_MINOR_MAX; minor++)
+			plan_reserve(st->plan, queue << 16 | minor);
+	accepted("{\"ip\":\"192.0.2.1\",\"circuit_id\":\"late\"}");
+	turn();
+	assert_int_equal(st->unplaced, 1);
+	assert_int_equal(handle_of("late"), 0);
+	assert_true(log_has("1 circuits, among them late, get no class"));
+	plan_unreserve(st->plan);
+	accepted("{\"ip\":\"192.0.2.2\",\"circuit_id\":\"other\"}");
+	turn();
+	assert_int_equal(st->unplaced, 0);
+	assert_int_not_equal(handle_of("late"), 0);
+}
+
+static void a_burst_is_one_walk(void **state)
+{
+	char params[64];
+	int i;
+
+	(void)state;
+	for (i = 1; i <= 8; i++) {
+		snprintf(params, sizeof(params), "{\"ip\":\"192.0.2.%d\"}", i);
+		accepted(params);
+		assert_true(st->changed);
+	}
+	assert_int_equal(handle_of("192.0.2.8"), 0);
+	turn();
+	assert_false(st->changed);
+	for (i = 1; i <= 8; i++) {
+		snprintf(params, sizeof(params), "192.0.2.%d", i);
+		assert_int_not_equal(handle_of(params), 0);
+	}
+	/* Whoever asks before that sees them placed too. */
+	accepted("{\"ip\":\"192.0.2.9\"}");
+	call("list", "{}");
+	assert_int_not_equal(handle_of("192.0.2.9"), 0);
+	turn();
+}
+
+static void rates_reach_the_plan(void **state)
+{
+	(void)state;
+	load(HEADER "a,,,,100.64.0.1,,50,10\nb,,,,100.64.0.2,,40,10\n");
+	turn();
+	load(HEADER "a,,,,100.64.0.1,,10,10\nb,,,,100.64.0.2,,40,10\n");
+	turn();
+	assert_int_equal(plan_load(st->plan, plan_queue(handle_of("a"))),
+			 10000000);
+	assert_int_equal(plan_load(st->plan, plan_queue(handle_of("b"))),
+			 40000000);
+}
+
+static void change_tree(void)
+{
+	write_file(json_path, "{\"New\": {\"downloadBandwidthMbps\": 7, "
+			      "\"uploadBandwidthMbps\": 7}}");
+	assert_int_equal(core_registry_load(core.registry, csv_path, json_path),
+			 0);
+	assert_true(st->changed);
+	turn();
+}
+
+static void by_hand_outlives_a_new_tree(void **state)
+{
+	(void)state;
+	load(THREE);
+	turn();
+	/* What aa would get in the new tree. */
+	accepted("{\"ip\":\"192.0.2.1\",\"circuit_id\":\"jo\","
+		 "\"classid\":\"2:4\",\"cpu\":5}");
+	accepted("{\"ip\":\"192.0.2.2\",\"circuit_id\":\"al\","
+		 "\"classid\":\"1:9\",\"cpu\":5}");
+	/* Of a planned circuit, a part. */
+	assert_int_equal(cpu_of("mm"), 5);
+	accepted("{\"ip\":\"192.0.2.3\",\"circuit_id\":\"mm\","
+		 "\"classid\":\"2:5\",\"cpu\":5}");
+	turn();
+	change_tree();
+	assert_int_equal(handle_of("jo"), 2 << 16 | 4);
+	assert_int_equal(cpu_of("jo"), 5);
+	assert_int_equal(handle_of("al"), 1 << 16 | 9);
+	assert_int_equal(cpu_of("al"), 5);
+	assert_false(plan_has(st->plan, 2 << 16 | 4));
+	assert_int_not_equal(handle_of("zz"), 0);
+	assert_int_equal(handle_of("aa"), 2 << 16 | 6);
+	check();
+}
+
+static void classes_by_hand(void **state)
+{
+	char params[128], class[16];
+	uint32_t zz;
+
+	(void)state;
+	load(THREE);
+	turn();
+	zz = handle_of("zz");
+	snprintf(class, sizeof(class), "%x:%x", zz >> 16, zz & 0xffff);
+	snprintf(params, sizeof(params),
+		 "{\"ip\":\"192.0.2.1\",\"classid\":\"%s\",\"cpu\":4}", class);
+	refused(params, "is the class of zz");
+	snprintf(params, sizeof(params),
+		 "{\"ip\":\"192.0.2.1\",\"classid\":\"%x:3\",\"cpu\":4}",
+		 plan_node_handle(st->plan, 1) >> 16);
+	refused(params, "is the class of Site");
+	refused("{\"ip\":\"192.0.2.1\",\"classid\":\"3:9\",\"cpu\":4}",
+		"from 1 to 2");
+	/* Free in the files, though not in the plan yet. */
+	load(HEADER "aa,Ann,D2,Site,100.64.0.3,,20,5\n");
+	snprintf(params, sizeof(params),
+		 "{\"ip\":\"192.0.2.1\",\"classid\":\"%s\",\"cpu\":4}", class);
+	accepted(params);
+	/* The next circuit gets another. */
+	load(THREE);
+	turn();
+	assert_int_not_equal(handle_of("zz"), zz);
+	/* Back when the mapping is gone. */
+	call("del", "{\"ip\":\"192.0.2.1\"}");
+	turn();
+	load(HEADER);
+	load(THREE);
+	turn();
+	assert_int_equal(handle_of("zz"), zz);
+}
+
+static void one_circuit_one_cpu(void **state)
+{
+	char params[128];
+
+	(void)state;
+	load(THREE);
+	turn();
+	snprintf(params, sizeof(params),
+		 "{\"ip\":\"192.0.2.1\",\"circuit_id\":\"zz\","
+		 "\"classid\":\"1:99\",\"cpu\":%u}",
+		 9 - cpu_of("zz"));
+	refused(params, "circuit \\\"zz\\\" is on CPU");
+	snprintf(params, sizeof(params),
+		 "{\"ip\":\"192.0.2.1\",\"circuit_id\":\"zz\","
+		 "\"classid\":\"1:99\",\"cpu\":%u}",
+		 cpu_of("zz"));
+	accepted(params);
+	assert_int_equal(mapped("192.0.2.1")->handle, 0x10099);
+	/* One that has nothing else goes where it is sent. */
+	accepted("{\"ip\":\"192.0.2.9\",\"classid\":\"1:98\",\"cpu\":4}");
+	accepted("{\"ip\":\"192.0.2.9\",\"classid\":\"2:98\",\"cpu\":5}");
+	assert_int_equal(cpu_of("192.0.2.9"), 5);
+	turn();
+	assert_int_equal(handle_of("192.0.2.9"), 0x20098);
+	check();
+}
+
+static void types(void **state)
+{
+	(void)state;
+	accepted("{\"ip\":\"192.0.2.1\",\"circuit_id\":17,\"device_id\":-8}");
+	assert_int_equal(slot_of("17"), 1);
+	assert_string_equal(mapped("192.0.2.1")->device_id, "-8");
+	refused("{\"ip\":\"192.0.2.1\",\"circuit_id\":1.5}",
+		"circuit_id: expected a string or an integer");
+	refused("{\"ip\":\"192.0.2.1\",\"device_id\":[]}",
+		"device_id: expected a string or an integer");
+	refused("{\"ip\":17}", "ip: expected");
+	refused("{\"ip\":\"192.0.2.1\",\"classid\":17,\"cpu\":4}",
+		"classid: expected");
+	turn();
+}
+
+static void titles_fit(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ST_COUNTERS; i++)
+		if (counters[i].name)
+			assert_true(strlen(counters[i].title) <= 10);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(every_slot_is_reused),
+		TEST(others_stay),
+		TEST(no_room_is_tried_again),
+		TEST(a_burst_is_one_walk),
+		TEST(rates_reach_the_plan),
+		TEST(by_hand_outlives_a_new_tree),
+		TEST(classes_by_hand),
+		TEST(one_circuit_one_cpu),
+		TEST(types),
+		TEST(titles_fit),
+	};
+
+	return cmocka_run_group_tests_name("steering", tests, make_dir,
+					   remove_dir);
+}
