@@ -455,7 +455,9 @@ int core_config_read(struct core_config **out, const char *path)
 	ssize_t n = 1;
 
 	if (fd < 0)
-		return core_fail("config", -errno, "cannot open %s", path);
+		return core_fail("config", -errno,
+				 "cannot open %s (correct -c, or write it)",
+				 path);
 	if (!text)
 		return -ENOMEM;
 	/* One byte more than is allowed, for core_config_parse() to see. */

@@ -161,6 +161,15 @@ size_t core_option_size(const struct lqos_option *option);
 void core_options_print(FILE *f, const char *section, const char *description,
 			const struct lqos_option *options);
 
+/* ---- check.c ------------------------------------------------------------ */
+
+/* Settings that cannot be, though each option is right by itself: each is
+ * logged.  -EINVAL if there is one. */
+int core_check_settings(const struct core_settings *settings);
+/* -EPERM, and which capability is missing: root may be without, in a container
+ * or under systemd. */
+int core_check_rights(void);
+
 /* ---- loop.c: with bus.c and log.c all that knows libevent ---------------- */
 
 int core_loop_new(struct core_loop **out, struct core *core);

@@ -8,10 +8,12 @@
 
 #include "core/cleanup.h"
 #include "core/csv.h"
+#include "core/registry.h"
 
 int core_file_read(const char *path, char **text, size_t *len)
 {
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* Whatever it is: opening it must not wait. */
+	autoclose int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	autofree char *buf = NULL;
 	size_t used = 0, size = 0;
 	struct stat st;
@@ -19,6 +21,14 @@ int core_file_read(const char *path, char **text, size_t *len)
 
 	if (fd < 0 || fstat(fd, &st))
 		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (!S_ISREG(st.st_mode)) {
+		core_log(CORE_REGISTRY_LOG, LQOS_ERR,
+			 "%s is no regular file, and only such a one is read",
+			 path);
+		return -EINVAL;
+	}
 	if (st.st_size > 0)
 		size = (size_t)st.st_size + 2;
 	do {

@@ -242,6 +242,16 @@ int core_module_find(const char *dirs, const char *name,
 	return not_found(dirs, name);
 }
 
+/* Each file's fault is said: the list is read once. */
+static void LQOS_PRINTF(2, 3) tell(enum lqos_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	core_vlog_unlimited(SELF, level, fmt, ap);
+	va_end(ap);
+}
+
 int core_loader_list(const char *dirs, struct core_module_info **out, size_t *n)
 {
 	autofree struct core_module_info *infos = NULL;
@@ -257,7 +267,7 @@ int core_loader_list(const char *dirs, struct core_module_info **out, size_t *n)
 		strcpy(name, infos[i].name);
 		if (core_elf_read(infos[i].path, &infos[kept], why,
 				  sizeof(why))) {
-			core_log(SELF, LQOS_WARN, "%s", why);
+			tell(LQOS_WARN, "%s", why);
 			continue;
 		}
 		/* Of another ABI major the name cannot be read. */

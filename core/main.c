@@ -266,7 +266,7 @@ static int configure(struct daemon *d, const struct arguments *a)
 			 d->config_path);
 		return -EINVAL;
 	}
-	return 0;
+	return core_check_settings(s);
 }
 
 /* Whoever names a file means it; a default may be missing, but not go. */
@@ -475,6 +475,9 @@ static int start(struct daemon *d, const struct arguments *a)
 			 "sudo, or -t to check the configuration only");
 		return -EPERM;
 	}
+	rc = core_check_rights();
+	if (rc)
+		return rc;
 	clock_gettime(CLOCK_REALTIME, &now);
 	core->started_ns =
 		(uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;

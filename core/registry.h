@@ -156,6 +156,7 @@ struct core_shaped {
 	STAILQ_HEAD(, core_shaped_address) addresses;
 	void *by_id;
 	void *by_range;
+	bool header; /* it has one: none behind it means nobody */
 	struct core_problems problems;
 };
 

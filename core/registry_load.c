@@ -168,6 +168,27 @@ static bool same_network(const struct core_network *a,
 	return i == a->n;
 }
 
+/* A file that is being written, or was emptied, must not unmap everybody. */
+static int check_loss(const struct core_registry *r,
+		      const struct core_shaped *new, const char *csv_path)
+{
+	uint32_t before = r->problems.rows, now = new->problems.rows;
+
+	if (!csv_path || !*csv_path || !before || now >= before / 2)
+		return 0;
+	if (now || (new->header && !new->problems.skipped)) {
+		core_log(CORE_REGISTRY_LOG, LQOS_WARN,
+			 "%s: %u rows taken, where there were %u", csv_path,
+			 now, before);
+		return 0;
+	}
+	core_log(CORE_REGISTRY_LOG, LQOS_ERR,
+		 "%s: not one row can be taken, where there were %u: the old "
+		 "ones stay (to have none, start with shaped_devices empty)",
+		 csv_path, before);
+	return -EINVAL;
+}
+
 int core_registry_load(struct core_registry *registry, const char *csv_path,
 		       const char *json_path)
 {
@@ -181,6 +202,8 @@ int core_registry_load(struct core_registry *registry, const char *csv_path,
 	rc = core_network_read(&network, json_path);
 	if (!rc)
 		rc = core_shaped_read(&new, csv_path, network);
+	if (!rc)
+		rc = check_loss(r, new, csv_path);
 	if (rc)
 		return rc;
 

@@ -502,6 +502,7 @@ static int read_rows(struct reader *r)
 				"UTF-8",
 				r->path, first->line);
 		r->has_header |= header_may_come && is_header(r);
+		r->out->header = r->has_header;
 		rc = r->has_header && header_may_come ? read_header(r)
 						      : take_row(r);
 		header_may_come = false;

@@ -140,7 +140,9 @@ static void draw_title(const struct screen *s)
 	state_text(s, state, sizeof(state));
 	put(Y_TITLE, 0, left);
 	x = COLS - text_width(state);
-	put(Y_TITLE, x > 0 ? x : 0, state);
+	/* Where there is no room for both, what is wrong matters more. */
+	if (x > text_width(left) || !s->link || s->paused)
+		put(Y_TITLE, x > 0 ? x : 0, state);
 }
 
 /* "Down 4.21 Gbit/s" and its past, in width. */

@@ -198,5 +198,5 @@ static int lqtop_start(struct lqos_ctx *ctx, const void *config, void **state)
 static const struct lqos_option lqtop_options[] = {LQOS_OPTIONS_END};
 
 LQOS_MODULE(.name = "lqtop", .version = PACKAGE_VERSION,
-	    .description = "the feed of the lqtop client",
+	    .description = "Tables of all columns, for the lqtop client",
 	    .options = lqtop_options, .start = lqtop_start);

@@ -76,7 +76,7 @@ TCP_CLASS=$(planned 1003 class)
 if [ -n "$HAVE_XPS" ]; then
 	is "XPS is off while lqosd runs" "$(xps | grep -cv ' 0*$')" 0
 else
-	skip "XPS is off while lqosd runs" "one queue: there is none"
+	skip "XPS is off while lqosd runs" "this kernel has no XPS to set"
 fi
 
 flow tcp 100.64.1.3 -t $SECONDS_OF_TRAFFIC -b 20M -R

@@ -155,7 +155,7 @@ static void every_bad_line_is_said(void **state)
 {
 	struct core_config *config = NULL;
 	char text[4096] = "[s]\n";
-	char said[32];
+	char said[256];
 
 	(void)state;
 	for (int i = 0; i < 40; i++)
@@ -253,7 +253,9 @@ static void files(void **state)
 	snprintf(path, sizeof(path), "%s/lqos.ini", dir);
 	assert_int_equal(core_config_read(&none, path), -ENOENT);
 	snprintf(said, sizeof(said),
-		 "cannot open %s: No such file or directory", path);
+		 "cannot open %s (correct -c, or write it): No such file "
+		 "or directory",
+		 path);
 	assert_true(log_has(said));
 	assert_int_equal(core_config_read(&none, dir), -EISDIR);
 	assert_true(log_has("cannot read /tmp/"));

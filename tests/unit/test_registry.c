@@ -120,6 +120,21 @@ static void bad_files_change_nothing(void **state)
 	expect_problems(3, 0, 0);
 }
 
+/* A file that was emptied, or is half written, unmaps nobody. */
+static void lost_files_change_nothing(void **state)
+{
+	(void)state;
+	load(THREE);
+	write_file(csv_path, "");
+	assert_int_equal(core_registry_load(core.registry, csv_path, json_path),
+			 -EINVAL);
+	write_file(csv_path, "\x01\x02 nothing\nof this, is a row\n");
+	assert_int_equal(core_registry_load(core.registry, csv_path, json_path),
+			 -EINVAL);
+	assert_int_equal(core_registry_subscribers(core.registry), 3);
+	check();
+}
+
 static void no_files(void **state)
 {
 	(void)state;
@@ -364,6 +379,7 @@ int main(void)
 		TEST(new_id_in_a_full_registry),
 		TEST(freed_slots_are_reused_last),
 		TEST(bad_files_change_nothing),
+		TEST(lost_files_change_nothing),
 		TEST(no_files),
 		TEST(more_circuits_than_slots),
 		TEST(more_addresses_than_prefixes),
