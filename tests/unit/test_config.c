@@ -243,7 +243,7 @@ static void huge_file(void **state)
 static void files(void **state)
 {
 	char dir[] = "/tmp/lqos-config-XXXXXX";
-	char path[64], said[128];
+	char path[64], said[256];
 	autoconfig *config = NULL;
 	struct core_config *none = NULL;
 	int fd;
