@@ -93,7 +93,7 @@ else
 	skip "not root" "nobody cannot read $ROOT"
 	skip "not root, but -t" "nobody cannot read $ROOT"
 fi
-refused "a file that is not there" 1 "/nonexistent.ini: No such file" \
+refused "a file that is not there" 1 "/nonexistent.ini .*: No such file" \
 	"$LQOSD" -c /nonexistent.ini
 refused "a folder instead of a file" 1 "$LAB_DIR: Is a directory" \
 	"$LQOSD" -c "$LAB_DIR"
