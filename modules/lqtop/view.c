@@ -261,11 +261,13 @@ static bool has_words(const char *name, const char *part)
 	return false;
 }
 
-static bool matches(const char *name, const char *part, int how)
+static bool matches(const struct column *c, const char *part, int how)
 {
 	if (how == 0)
-		return !strcasecmp(name, part);
-	return how == 1 ? has_words(name, part) : !!strcasestr(name, part);
+		return !strcasecmp(c->name, part) ||
+		       !strcasecmp(c->title, part);
+	return how == 1 ? has_words(c->name, part)
+			: !!strcasestr(c->name, part);
 }
 
 int column_find(const struct table *table, const char *part, size_t *out,
@@ -276,7 +278,7 @@ int column_find(const struct table *table, const char *part, size_t *out,
 
 	for (how = 0; how < 3 && !n; how++) {
 		for (size_t i = 0; i < table->n_columns; i++) {
-			if (!matches(table->columns[i].name, part, how))
+			if (!matches(&table->columns[i], part, how))
 				continue;
 			found = i;
 			n++;
@@ -291,11 +293,11 @@ int column_find(const struct table *table, const char *part, size_t *out,
 			  : "no column has \"%s\" in its name; there are:",
 			part);
 	for (size_t i = 0; i < table->n_columns && used < why_size; i++) {
-		const char *name = table->columns[i].name;
+		const struct column *c = &table->columns[i];
 
-		if (!n || matches(name, part, how - 1))
+		if (!n || matches(c, part, how - 1))
 			used += snprintf(why + used, why_size - used, " %s",
-					 name);
+					 c->name);
 	}
 	return n ? -EEXIST : -ENOENT;
 }

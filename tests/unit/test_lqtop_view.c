@@ -203,6 +203,9 @@ static void test_finding_columns(void **state)
 	/* as a word, though "throughput" has it twice */
 	assert_int_equal(column_find(t, "up", &found, why, sizeof(why)), 0);
 	assert_int_equal(found, 1);
+	/* A heading says which, however many names have the word. */
+	assert_int_equal(column_find(t, "down", &found, why, sizeof(why)), 0);
+	assert_string_equal(t->columns[found].title, "Down");
 	assert_int_equal(column_find(t, "RTT", &found, why, sizeof(why)), 0);
 	assert_int_equal(found, 2);
 	assert_int_equal(column_find(t, "dow", &found, why, sizeof(why)), 0);
