@@ -96,8 +96,6 @@ void core_log_sink(void (*fn)(enum lqos_level level, const char *line,
 /* As lqos_log(); who is a module's name. */
 void core_log(const char *who, enum lqos_level level, const char *fmt, ...)
 	LQOS_PRINTF(3, 4);
-void core_vlog(const char *who, enum lqos_level level, const char *fmt,
-	       va_list ap) LQOS_PRINTF(3, 0);
 /* No rate limit: for input that is read once and whose every fault counts. */
 void core_vlog_unlimited(const char *who, enum lqos_level level,
 			 const char *fmt, va_list ap) LQOS_PRINTF(3, 0);

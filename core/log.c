@@ -325,12 +325,6 @@ void core_log_sink(void (*fn)(enum lqos_level level, const char *line,
 	sink_arg = arg;
 }
 
-void core_vlog(const char *who, enum lqos_level level, const char *fmt,
-	       va_list ap)
-{
-	log_limited(who, level, 0, fmt, ap);
-}
-
 void core_vlog_unlimited(const char *who, enum lqos_level level,
 			 const char *fmt, va_list ap)
 {
