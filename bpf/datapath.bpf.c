@@ -56,7 +56,8 @@ static __always_inline void describe(void *data, void *data_end,
 	pkt->l4_off = p.l4_off;
 	pkt->slot = 0;
 	pkt->handle = 0;
-	pkt->cpu = ~0U;
+	pkt->cpu = 0xffff;
+	pkt->space = p.space;
 	if (p.flags & LQOS_PACKET_IP)
 		owner_find(&p, cpu, counters, pkt);
 }

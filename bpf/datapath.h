@@ -32,14 +32,19 @@ struct dp_counters {
 	__u64 count[DP_COUNTERS_ROOM];
 };
 
-/* Keys of the two longest-prefix-match tries; addresses in network order. */
+/* Keys of the two longest-prefix-match tries, in network order.  space is a
+ * VLAN id, 0: none; prefixlen counts its 32 bits too. */
+enum { DP_SPACE_BITS = 32 };
+
 struct dp_key4 {
 	__u32 prefixlen;
+	__u8 space[4];
 	__u8 addr[4];
 };
 
 struct dp_key6 {
 	__u32 prefixlen;
+	__u8 space[4];
 	__u8 addr[16];
 };
 
@@ -55,13 +60,16 @@ struct dp_cached {
 	__u64 hi; /* IPv4: all ones, which is no IPv6 host's */
 	__u64 lo;
 	__u32 epoch; /* valid while it is the current one; 0: never */
-	struct dp_owner owner;
+	__u32 slot;
+	__u32 handle;
+	__u16 cpu; /* UINT16_MAX: none */
+	__u16 space;
 };
 
 #ifndef __cplusplus
 _Static_assert(sizeof(struct dp_counters) % 64 == 0, "whole cache lines");
-_Static_assert(sizeof(struct dp_key4) == 8, "layout");
-_Static_assert(sizeof(struct dp_key6) == 20, "layout");
+_Static_assert(sizeof(struct dp_key4) == 12, "layout");
+_Static_assert(sizeof(struct dp_key6) == 24, "layout");
 _Static_assert(sizeof(struct dp_owner) == 12, "layout");
 _Static_assert(sizeof(struct dp_cached) == 32, "half a cache line");
 #endif

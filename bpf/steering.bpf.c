@@ -51,7 +51,7 @@ LQOS_INGRESS_LAST(st_redirect)(struct xdp_md *ctx)
 		return lqos_next_ingress(ctx);
 	}
 	cpu = frame.pkt.cpu;
-	if (!frame.pkt.slot || cpu == ~0U) {
+	if (!frame.pkt.slot || cpu == 0xffff) {
 		/* Nobody's: by a hash of the address.  Not placed yet: by its
 		 * number, so that both directions still meet. */
 		i = (frame.pkt.slot ? frame.pkt.slot : cpu) % st_n_cpus;

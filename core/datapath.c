@@ -86,13 +86,15 @@ static int prefix_key(struct core_datapath *dp, const struct lqos_prefix *p,
 		      struct dp_key4 *key4, struct dp_key6 *key6,
 		      const void **key)
 {
+	memset(key4, 0, sizeof(*key4));
+	memset(key6, 0, sizeof(*key6));
 	if (p->family == AF_INET) {
-		key4->prefixlen = p->len;
+		key4->prefixlen = DP_SPACE_BITS + p->len;
 		memcpy(key4->addr, p->addr, sizeof(key4->addr));
 		*key = key4;
 		return bpf_map__fd(dp->skel->maps.dp_owners4);
 	}
-	key6->prefixlen = p->len;
+	key6->prefixlen = DP_SPACE_BITS + p->len;
 	memcpy(key6->addr, p->addr, sizeof(key6->addr));
 	*key = key6;
 	return bpf_map__fd(dp->skel->maps.dp_owners6);

@@ -55,16 +55,20 @@ static __always_inline __u32 owner_hash(__u64 hi, __u64 lo)
 	return x >> 32;
 }
 
-static __always_inline struct dp_owner *owner_trie(const struct parsed *p)
+static __always_inline struct dp_owner *owner_trie(const struct parsed *p,
+						   __u32 space)
 {
-	struct dp_key4 key4 = {.prefixlen = 32};
-	struct dp_key6 key6 = {.prefixlen = 128};
+	struct dp_key4 key4 = {.prefixlen = DP_SPACE_BITS + 32};
+	struct dp_key6 key6 = {.prefixlen = DP_SPACE_BITS + 128};
 
+	space = bpf_htonl(space);
 	if (p->flags & LQOS_PACKET_IPV6) {
+		__builtin_memcpy(key6.space, &space, 4);
 		__builtin_memcpy(key6.addr, &p->hi, 8);
 		__builtin_memcpy(key6.addr + 8, &p->lo, 8);
 		return bpf_map_lookup_elem(&dp_owners6, &key6);
 	}
+	__builtin_memcpy(key4.space, &space, 4);
 	__builtin_memcpy(key4.addr, &p->lo, 4);
 	return bpf_map_lookup_elem(&dp_owners4, &key4);
 }
@@ -81,15 +85,15 @@ static __always_inline void owner_find(const struct parsed *p, __u32 cpu,
 	struct dp_owner *owner;
 
 	if (cached && cached->lo == p->lo && cached->hi == p->hi &&
-	    cached->epoch == epoch) {
-		pkt->slot = cached->owner.slot;
-		pkt->handle = cached->owner.handle;
-		pkt->cpu = cached->owner.cpu;
+	    cached->epoch == epoch && cached->space == p->space) {
+		pkt->slot = cached->slot;
+		pkt->handle = cached->handle;
+		pkt->cpu = cached->cpu;
 		return;
 	}
 	if (counters)
 		counters->count[DP_TRIE]++;
-	owner = owner_trie(p);
+	owner = owner_trie(p, p->space);
 	if (!owner) {
 		if (counters)
 			counters->count[DP_UNKNOWN_HOST]++;
@@ -103,9 +107,10 @@ static __always_inline void owner_find(const struct parsed *p, __u32 cpu,
 		cached->hi = p->hi;
 		cached->lo = p->lo;
 		cached->epoch = epoch;
-		cached->owner.slot = pkt->slot;
-		cached->owner.handle = pkt->handle;
-		cached->owner.cpu = pkt->cpu;
+		cached->slot = pkt->slot;
+		cached->handle = pkt->handle;
+		cached->cpu = pkt->cpu;
+		cached->space = p->space;
 	}
 }
 

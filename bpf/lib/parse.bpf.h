@@ -52,6 +52,7 @@ struct parsed {
 	__u64 lo;
 	__u32 l3_off;
 	__u32 l4_off;
+	__u16 space; /* the address space it is in; 0: the common one */
 	__u8 proto;
 	__u8 flags; /* enum lqos_packet_flags */
 };

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 #define LQOS_PACKET_MAGIC   0x4c51 /* "LQ" */
-#define LQOS_PACKET_VERSION 1
+#define LQOS_PACKET_VERSION 2
 
 /* Seen from the subscriber. */
 enum lqos_direction {
@@ -37,7 +37,8 @@ struct lqos_packet {
 	__u16 l4_off; /* of the TCP, UDP or ICMP header; 0: none, or fragment */
 	__u32 slot;   /* subscriber; 0: nobody's */
 	__u32 handle; /* TC class major << 16 | minor; 0: none */
-	__u32 cpu; /* where this subscriber's packets go; UINT32_MAX: unset */
+	__u16 cpu;    /* where its packets go; UINT16_MAX: unset */
+	__u16 space;  /* address space: 0, or a VLAN id */
 };
 
 #ifdef __cplusplus

@@ -231,7 +231,9 @@ static int prefix_key(const struct datapath *dp, const char *prefix,
 	if (inet_pton(ipv6 ? AF_INET6 : AF_INET, addr,
 		      ipv6 ? key6->addr : key4->addr) != 1)
 		return -EINVAL;
-	key4->prefixlen = key6->prefixlen = len;
+	key4->prefixlen = key6->prefixlen = DP_SPACE_BITS + len;
+	memset(key4->space, 0, sizeof(key4->space));
+	memset(key6->space, 0, sizeof(key6->space));
 	*key = ipv6 ? (const void *)key6 : key4;
 	return bpf_map__fd(ipv6 ? dp->skel->maps.dp_owners6
 				: dp->skel->maps.dp_owners4);

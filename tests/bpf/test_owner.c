@@ -159,7 +159,7 @@ static void test_not_placed(void **state)
 		pkt = look_up("10.0.0.1", LQOS_UP);
 		assert_int_equal(pkt.slot, 5);
 		assert_int_equal(pkt.handle, 0);
-		assert_int_equal(pkt.cpu, UINT32_MAX);
+		assert_int_equal(pkt.cpu, UINT16_MAX);
 	}
 }
 

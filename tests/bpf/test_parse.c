@@ -109,6 +109,7 @@ static void check_packet(const char *at, const struct lqos_packet *got,
 	MUST_BE("slot", got->slot, want->slot);
 	MUST_BE("handle", got->handle, want->handle);
 	MUST_BE("cpu", got->cpu, want->cpu);
+	MUST_BE("space", got->space, want->space);
 }
 
 static void check(const char *at, enum path path, enum lqos_direction direction,
@@ -222,7 +223,7 @@ static void test_stranger(void **state)
 	const struct stranger *stranger = *state;
 	const struct expected want = {
 		.reason = stranger->reason,
-		.pkt = {.cpu = UINT32_MAX},
+		.pkt = {.cpu = UINT16_MAX},
 	};
 
 	check_all("stranger", stranger->name, false, stranger->layers, &want);

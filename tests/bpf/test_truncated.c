@@ -74,7 +74,7 @@ static void check_offsets(const char *at, const struct lqos_packet *pkt,
 		fail_msg("%s: no descriptor", at);
 	if (!(pkt->flags & LQOS_PACKET_IP)) {
 		if (pkt->l3_off || pkt->l4_off || pkt->l4_proto || pkt->slot ||
-		    pkt->handle || pkt->cpu != UINT32_MAX)
+		    pkt->handle || pkt->cpu != UINT16_MAX)
 			fail_msg("%s: a descriptor of no IP packet that is not "
 				 "empty",
 				 at);
