@@ -307,7 +307,7 @@ lab_leaf()
 	done
 }
 
-# lab_tree DEVICE DIRECTION LEAF: the plan on stdin as a batch for tc.
+# lab_tree DEVICE DIRECTION LEAF: steering.tree, on stdin, as a batch for tc.
 # DIRECTION is down or up; a rate of 0 is none.
 lab_tree()
 {
@@ -335,16 +335,16 @@ lab_tree()
 		else empty end)'
 }
 
-# lab_htb ROOT: the daemon's plan as mq and HTB on both sides of the shaper.
+# lab_htb ROOT: the daemon's tree as mq and HTB on both sides of the shaper.
 lab_htb()
 {
-	local plan leaf side
+	local tree leaf side
 
-	plan=$(lab_ctl "$1" -j call steering.plan) || return
+	tree=$(lab_ctl "$1" -j call steering.tree) || return
 	leaf=$(lab_leaf)
 	for side in "subs down" "inet up"; do
 		# shellcheck disable=SC2086
-		lab_tree $side "$leaf" <<<"$plan" >"$LAB_DIR/tc.batch" || return
+		lab_tree $side "$leaf" <<<"$tree" >"$LAB_DIR/tc.batch" || return
 		lab_shaper tc -batch "$LAB_DIR/tc.batch" || return
 	done
 }

@@ -84,7 +84,7 @@ static int check_class(struct lqos_call *call, struct steering *st,
 		return 0;
 	return lqos_call_fail(call, -EEXIST,
 			      "classid: %x:%x is the class of %s: expected one "
-			      "that is not in `lqosctl call steering.plan`",
+			      "that is not in `lqosctl call steering.tree`",
 			      m->handle >> 16, m->handle & 0xffff, taken);
 }
 
@@ -108,7 +108,7 @@ static int read_place(struct lqos_call *call, struct steering *st,
 		return lqos_call_fail(
 			call, -EINVAL,
 			"cpu: expected the number of an online CPU "
-			"(see `lqosctl call steering.plan`)");
+			"(see `lqosctl call steering.tree`)");
 	m->cpu = json_integer_value(cpu);
 	return check_class(call, st, m);
 }
@@ -261,7 +261,7 @@ static const char *parent_class(const struct steering *st, uint32_t node,
 			  buf, size);
 }
 
-static json_t *plan_queues(const struct steering *st)
+static json_t *tree_queues(const struct steering *st)
 {
 	json_t *out = json_array();
 	uint32_t i;
@@ -274,7 +274,7 @@ static json_t *plan_queues(const struct steering *st)
 	return out;
 }
 
-static json_t *plan_nodes(const struct steering *st)
+static json_t *tree_nodes(const struct steering *st)
 {
 	json_t *out = json_array();
 	char class[16], parent[16];
@@ -297,7 +297,7 @@ static json_t *plan_nodes(const struct steering *st)
 	return out;
 }
 
-static json_t *plan_circuits(const struct steering *st)
+static json_t *tree_circuits(const struct steering *st)
 {
 	uint32_t slots = lqos_subscriber_slots(st->ctx), slot;
 	json_t *out = json_array();
@@ -326,15 +326,15 @@ static json_t *plan_circuits(const struct steering *st)
 	return out;
 }
 
-static int show_plan(struct lqos_call *call, void *arg)
+static int show_tree(struct lqos_call *call, void *arg)
 {
 	struct steering *st = arg;
 
 	steering_catch_up(st);
 	lqos_call_result(call,
 			 json_pack("{s:o,s:o,s:o,s:i}", "queues",
-				   plan_queues(st), "nodes", plan_nodes(st),
-				   "circuits", plan_circuits(st), "unplaced",
+				   tree_queues(st), "nodes", tree_nodes(st),
+				   "circuits", tree_circuits(st), "unplaced",
 				   (int)st->unplaced));
 	return 0;
 }
@@ -361,10 +361,10 @@ static const struct lqos_command commands[] = {
 	 .help = "Remove all mappings, those from the files too",
 	 .flags = LQOS_COMMAND_WRITE,
 	 .run = clear},
-	{.name = "plan",
+	{.name = "tree",
 	 .params = "{}",
 	 .help = "Queues, nodes and circuits with their classes and rates",
-	 .run = show_plan},
+	 .run = show_tree},
 };
 
 int steering_add_commands(struct steering *st)

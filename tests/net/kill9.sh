@@ -103,8 +103,8 @@ is "restart: new programs are in them" \
 			echo "$id"
 	done)" ""
 is "restart: the classes are the same" \
-	"$(ctl -j call steering.plan | jq -S .)" \
-	"$(jq -S . "$LAB_DIR/plan.json")"
+	"$(ctl -j call steering.tree | jq -S .)" \
+	"$(jq -S . "$LAB_DIR/tree.json")"
 class_grows inet "$UDP_CLASS" "restart: the upload's class is hit"
 class_grows subs "$TCP_CLASS" "restart: the download's class is hit"
 settle

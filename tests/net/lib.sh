@@ -279,18 +279,18 @@ global()
 		.values[$i] // 0' "$LAB_DIR/frame.json"
 }
 
-# planned CIRCUIT KEY: of steering.plan, which was saved as LAB_DIR/plan.json.
+# planned CIRCUIT KEY: of steering.tree, which was saved as LAB_DIR/tree.json.
 planned()
 {
 	jq -r --arg circuit "$1" --arg key "$2" \
 		'.circuits[] | select(.circuit_id == $circuit) | .[$key]' \
-		"$LAB_DIR/plan.json"
+		"$LAB_DIR/tree.json"
 }
 
 make_htb()
 {
 	lab_htb "$ROOT" || bail "no HTB tree"
-	ctl -j call steering.plan >"$LAB_DIR/plan.json"
+	ctl -j call steering.tree >"$LAB_DIR/tree.json"
 }
 
 # class_bytes subs|inet CLASS: what an HTB class sent; also class_drops.

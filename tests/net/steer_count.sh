@@ -31,7 +31,7 @@ packets_for()
 	local circuit sum=0
 
 	for circuit in $(jq -r --argjson cpu "$1" '.circuits[] |
-		select(.cpu == $cpu) | .circuit_id' "$LAB_DIR/plan.json"); do
+		select(.cpu == $cpu) | .circuit_id' "$LAB_DIR/tree.json"); do
 		sum=$((sum + $(cell "$circuit" throughput.down.packets) + \
 			$(cell "$circuit" throughput.up.packets)))
 	done
@@ -130,7 +130,7 @@ check_cpus()
 
 	unknown=$(($(cell "" throughput.down.packets) + \
 		$(cell "" throughput.up.packets)))
-	for cpu in $(jq '.queues[].cpu' "$LAB_DIR/plan.json"); do
+	for cpu in $(jq '.queues[].cpu' "$LAB_DIR/tree.json"); do
 		seen=$(($(count_of "$cpu" "$LAB_DIR/after.json") - \
 			$(count_of "$cpu" "$LAB_DIR/before.json")))
 		at_least "CPU $cpu sees all packets that are planned for it" \
@@ -143,7 +143,7 @@ check_cpus()
 CPUS=$(lab_cpus)
 net_begin $((41 + 4 * CPUS))
 run
-mapfile -t QUEUES < <(jq -r '.queues[].queue' "$LAB_DIR/plan.json" |
+mapfile -t QUEUES < <(jq -r '.queues[].queue' "$LAB_DIR/tree.json" |
 	while read -r queue; do printf '%x\n' "$queue"; done)
 is "a queue for each CPU" "${#QUEUES[@]}" "$CPUS"
 while read -r name circuit address ways arguments; do
