@@ -339,6 +339,12 @@ static int show_tree(struct lqos_call *call, void *arg)
 	return 0;
 }
 
+static int show_queues(struct lqos_call *call, void *arg)
+{
+	lqos_call_result(call, tree_queues(arg));
+	return 0;
+}
+
 static const struct lqos_command commands[] = {
 	{.name = "add",
 	 .params = "{ip: string, classid?: \"major:minor\", cpu?: number, "
@@ -365,6 +371,10 @@ static const struct lqos_command commands[] = {
 	 .params = "{}",
 	 .help = "Queues, nodes and circuits with their classes and rates",
 	 .run = show_tree},
+	{.name = "queues",
+	 .params = "{}",
+	 .help = "Each queue, its CPU, and the bit/s sold on it",
+	 .run = show_queues},
 };
 
 int steering_add_commands(struct steering *st)

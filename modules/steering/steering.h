@@ -27,7 +27,7 @@ struct steering {
 	uint32_t unplaced; /* circuits that got no class */
 };
 
-/* Registers steering.add, del, list, clear and tree. */
+/* Registers the methods steering.*. */
 int steering_add_commands(struct steering *st);
 /*
  * The registry has changed: whoever needs a class gets it before the loop waits
