@@ -36,6 +36,15 @@ struct {
 	__type(value, __u64);
 } dp_seen SEC(".maps");
 
+/* By slot; for user space, which finds it again after a restart. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct dp_circuit);
+} dp_circuits SEC(".maps");
+
 /* Makes the descriptor of a frame.  What is odd about it is counted where it is
  * met first: counters is NULL where it has been met before. */
 static __always_inline void describe(void *data, void *data_end,

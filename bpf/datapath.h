@@ -55,6 +55,13 @@ struct dp_owner {
 	__u32 cpu; /* UINT32_MAX: none */
 };
 
+/* Whose a slot is, for the run after this one; no program reads it. */
+struct dp_circuit {
+	__u64 id[2]; /* a hash of the circuit's id; 0: nobody's */
+	__u32 handle;
+	__u32 cpu; /* UINT32_MAX: none */
+};
+
 /* An address whose trie look-up is remembered. */
 struct dp_cached {
 	__u64 hi; /* IPv4: all ones, which is no IPv6 host's */
@@ -71,6 +78,7 @@ _Static_assert(sizeof(struct dp_counters) % 64 == 0, "whole cache lines");
 _Static_assert(sizeof(struct dp_key4) == 12, "layout");
 _Static_assert(sizeof(struct dp_key6) == 24, "layout");
 _Static_assert(sizeof(struct dp_owner) == 12, "layout");
+_Static_assert(sizeof(struct dp_circuit) == 24, "layout");
 _Static_assert(sizeof(struct dp_cached) == 32, "half a cache line");
 #endif
 

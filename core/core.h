@@ -20,6 +20,7 @@
 
 struct event_base;
 struct bpf_map;
+struct dp_circuit;
 
 /* [lqosd] of lqos.ini: core_options in options.c says what each means. */
 struct core_settings {
@@ -441,6 +442,33 @@ struct core_registry_hooks {
 void core_registry_hook(struct core_registry *registry,
 			const struct core_registry_hooks *hooks);
 int core_registry_replay(struct core_registry *registry);
+/* ---- slots.c: which circuit has which slot ------------------------------- */
+
+struct core_slots;
+struct core_slots *core_registry_slots(struct core_registry *registry);
+/*
+ * Before any circuit is loaded: what the run before wrote into its record,
+ * which is copied; one entry more than there are subscribers.
+ */
+int core_slots_remember(struct core_slots *slots,
+			const struct dp_circuit *then);
+
+struct core_slots_kernel {
+	struct dp_circuit *record; /* by slot */
+	/* Zeroes all that is counted by that slot: it has a new owner. */
+	void (*clear)(uint32_t slot, void *arg);
+	/* It is still its circuit's of the run before: counters go on. */
+	void (*kept)(uint32_t slot, void *arg);
+	void *arg;
+};
+/*
+ * From now on the record and the counters follow every change; they are brought
+ * up to date first, so the kernel must know all present owners and no other.
+ * NULL: it is on its own again, as it is.
+ */
+void core_slots_connect(struct core_slots *slots,
+			const struct core_slots_kernel *kernel);
+
 /* "192.0.2.0/24" and the like; host bits must be 0.  -EINVAL and why. */
 int core_prefix_parse(const char *text, struct lqos_prefix *out, char *why,
 		      size_t why_size);

@@ -30,32 +30,6 @@ void core_tree_free(void *root)
 	tdestroy(root, keep_object);
 }
 
-/* ---- Slots --------------------------------------------------------------- */
-
-static uint32_t slots_take(struct core_slots *slots)
-{
-	uint32_t slot = slots->ring[slots->first];
-
-	slots->first = (slots->first + 1) % slots->size;
-	slots->n--;
-	return slot;
-}
-
-/* Behind all others, so that it stays unused for as long as it can. */
-static void slots_give(struct core_slots *slots, uint32_t slot)
-{
-	slots->ring[(slots->first + slots->n) % slots->size] = slot;
-	slots->n++;
-}
-
-/* As if it had never been taken. */
-static void slots_give_back(struct core_slots *slots, uint32_t slot)
-{
-	slots->first = (slots->first + slots->size - 1) % slots->size;
-	slots->ring[slots->first] = slot;
-	slots->n++;
-}
-
 /* ---- Circuits ------------------------------------------------------------ */
 
 int core_circuit_compare(const void *a, const void *b)
@@ -89,11 +63,9 @@ static void circuit_free(struct core_circuit *c)
 int core_circuit_new(struct core_registry *r, const char *circuit_id,
 		     struct core_circuit **out)
 {
-	struct core_circuit *c;
+	struct core_circuit *c = calloc(1, sizeof(*c));
+	uint32_t slot;
 
-	if (!r->free.n)
-		return -ENOSPC;
-	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
 	c->s.cpu = UINT32_MAX;
@@ -104,8 +76,14 @@ int core_circuit_new(struct core_registry *r, const char *circuit_id,
 		circuit_free(c);
 		return -ENOMEM;
 	}
+	slot = core_slots_take(r->slots, circuit_id);
+	if (!slot) {
+		tdelete(c, &r->by_id, core_circuit_compare);
+		circuit_free(c);
+		return -ENOSPC;
+	}
 	LIST_INIT(&c->mappings);
-	c->s.slot = slots_take(&r->free);
+	c->s.slot = slot;
 	r->by_slot[c->s.slot] = c;
 	r->subscribers++;
 	if (r->core->metrics)
@@ -120,20 +98,20 @@ static void circuit_drop(struct core_registry *r, struct core_circuit *c,
 	tdelete(c, &r->by_id, core_circuit_compare);
 	r->by_slot[c->s.slot] = NULL;
 	r->subscribers--;
-	give(&r->free, c->s.slot);
+	give(r->slots, c->s.slot);
 	circuit_free(c);
 }
 
 void core_circuit_undo(struct core_registry *r, struct core_circuit *c)
 {
-	circuit_drop(r, c, slots_give_back);
+	circuit_drop(r, c, core_slots_give_back);
 }
 
 void core_circuit_settle(struct core_registry *r, struct core_circuit *c)
 {
 	if (c->from_file || c->s.prefixes)
 		return;
-	circuit_drop(r, c, slots_give);
+	circuit_drop(r, c, core_slots_give);
 	r->changed = true;
 }
 
@@ -371,13 +349,11 @@ int core_registry_new(struct core_registry **out, struct core *core,
 	r->max_subscribers = max_subscribers;
 	r->max_prefixes = max_prefixes;
 	r->by_slot = calloc((size_t)max_subscribers + 1, sizeof(*r->by_slot));
-	r->free.ring = calloc(max_subscribers, sizeof(*r->free.ring));
-	if (!r->by_slot || !r->free.ring)
+	if (!r->by_slot)
 		return -ENOMEM;
-	r->free.size = max_subscribers;
-	for (uint32_t slot = 1; slot <= max_subscribers; slot++)
-		slots_give(&r->free, slot);
-	rc = core_network_read(&r->network, NULL);
+	rc = core_slots_new(&r->slots, max_subscribers);
+	if (!rc)
+		rc = core_network_read(&r->network, NULL);
 	if (rc)
 		return rc;
 	*out = steal_ptr(r);
@@ -402,12 +378,17 @@ void core_registry_free(struct core_registry **registry)
 		if (!r->by_slot[slot])
 			continue;
 		core_circuit_clear(r, r->by_slot[slot]);
-		circuit_drop(r, r->by_slot[slot], slots_give);
+		circuit_drop(r, r->by_slot[slot], core_slots_give);
 	}
 	core_network_free(&r->network);
-	free(r->free.ring);
+	core_slots_free(&r->slots);
 	free(r->by_slot);
 	free(r);
+}
+
+struct core_slots *core_registry_slots(struct core_registry *registry)
+{
+	return registry->slots;
 }
 
 void core_registry_problems(const struct core_registry *registry,

@@ -44,16 +44,10 @@ struct core_circuit {
 	LIST_HEAD(, core_mapping) mappings;
 };
 
-/* Slots that nobody has, as a ring: the oldest is given out next. */
-struct core_slots {
-	uint32_t *ring;
-	uint32_t size, first, n;
-};
-
 struct core_registry {
 	struct core *core;
 	uint32_t max_subscribers, max_prefixes;
-	struct core_slots free;
+	struct core_slots *slots;
 	struct core_circuit **by_slot;
 	void *by_id;
 	void *by_range;
@@ -105,6 +99,24 @@ int core_registry_walk(const struct core_registry *registry,
 		       void *arg);
 /* The end of a batch.  What watchers change themselves is a further one. */
 void core_registry_notify(struct core_registry *r);
+
+/* ---- slots.c ------------------------------------------------------------ */
+
+int core_slots_new(struct core_slots **out, uint32_t size);
+void core_slots_free(struct core_slots **slots);
+/* The slot the circuit had in the run before, else the one that has been unused
+ * for longest, else one that is held for another.  0: none is left. */
+uint32_t core_slots_take(struct core_slots *slots, const char *circuit_id);
+/* Behind all others, so that it stays unused for as long as it can. */
+void core_slots_give(struct core_slots *slots, uint32_t slot);
+/* As if it had never been taken. */
+void core_slots_give_back(struct core_slots *slots, uint32_t slot);
+void core_slots_place(struct core_slots *slots, uint32_t slot, uint32_t cpu,
+		      uint32_t handle);
+/* Where the circuit that has the slot was in the run before; only until
+ * core_slots_connect().  -ENOENT. */
+int core_slots_before(const struct core_slots *slots, uint32_t slot,
+		      uint32_t *cpu, uint32_t *handle);
 
 /* ---- prefix.c ----------------------------------------------------------- */
 

@@ -50,6 +50,12 @@ static bool would_move(const struct core_mapping *m, uint32_t cpu,
 	return to->cpu != m->p.cpu || to->handle != m->p.handle;
 }
 
+int lqos_placed_before(struct lqos_ctx *ctx, uint32_t slot, uint32_t *cpu,
+		       uint32_t *handle)
+{
+	return core_slots_before(ctx->core->registry->slots, slot, cpu, handle);
+}
+
 /* What the circuit's mappings before end were, into the kernel again. */
 static void undo_place(struct core_registry *r, const struct core_circuit *c,
 		       const struct core_mapping *end, uint32_t cpu,
@@ -89,6 +95,7 @@ int lqos_place(struct lqos_ctx *ctx, uint32_t slot, uint32_t cpu,
 
 	c->s.cpu = cpu;
 	c->s.handle = handle;
+	core_slots_place(r->slots, slot, cpu, handle);
 	for (m = LIST_FIRST(&c->mappings); m; m = LIST_NEXT(m, of_circuit))
 		if (would_move(m, cpu, handle, &p))
 			m->p = p;
@@ -140,6 +147,7 @@ static int map_by_hand(struct core_registry *r, const char *circuit_id,
 	if (alone && p->own_place) {
 		c->s.cpu = p->cpu;
 		c->s.handle = p->handle;
+		core_slots_place(r->slots, c->s.slot, p->cpu, p->handle);
 	}
 	if (old_slot && old_slot != c->s.slot)
 		core_circuit_settle(r, core_circuit_at(r, old_slot));

@@ -397,6 +397,14 @@ LQOS_API int lqos_subscribers_watch(struct lqos_ctx *ctx, void (*fn)(void *arg),
 LQOS_API int lqos_place(struct lqos_ctx *ctx, uint32_t slot, uint32_t cpu,
 			uint32_t handle);
 
+/*
+ * Where an earlier run, whose datapath this one takes over, had the subscriber:
+ * in start() only, for those who would rather leave it there.  -ENOENT: it was
+ * nowhere, or there was no such run.
+ */
+LQOS_API int lqos_placed_before(struct lqos_ctx *ctx, uint32_t slot,
+				uint32_t *cpu, uint32_t *handle);
+
 struct lqos_mapping {
 	const char *ip;		/* "192.0.2.1", "2001:db8::/56" */
 	const char *circuit_id; /* NULL: the canonical text of ip */
