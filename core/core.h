@@ -39,6 +39,7 @@ struct core_settings {
 	uint32_t max_prefixes;
 	uint32_t lookup_cache; /* entries a CPU, a power of two */
 	uint32_t slow_callback_ms;
+	bool address_spaces; /* a VLAN may be one of its own */
 };
 
 struct core {
@@ -469,11 +470,12 @@ struct core_slots_kernel {
 void core_slots_connect(struct core_slots *slots,
 			const struct core_slots_kernel *kernel);
 
-/* "192.0.2.0/24" and the like; host bits must be 0.  -EINVAL and why. */
+/* "192.0.2.0/24", "192.0.2.0%200/24" (in VLAN 200) and the like; host bits must
+ * be 0.  -EINVAL and why. */
 int core_prefix_parse(const char *text, struct lqos_prefix *out, char *why,
 		      size_t why_size);
 /* Canonical text, with "/len" unless it is a host; returns buf. */
-#define CORE_PREFIX_TEXT (INET6_ADDRSTRLEN + 4)
+#define CORE_PREFIX_TEXT (INET6_ADDRSTRLEN + sizeof("%4094/128"))
 const char *core_prefix_text(const struct lqos_prefix *p, char *buf,
 			     size_t size);
 

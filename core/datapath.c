@@ -73,63 +73,6 @@ const struct lqos_interface *lqos_interface(struct lqos_ctx *ctx, uint32_t i)
 					: NULL;
 }
 
-/* ---- Subscribers into the kernel ---------------------------------------- */
-
-static void new_epoch(struct core_datapath *dp)
-{
-	/* 0 is what an unused cache entry has. */
-	if (!++dp->skel->bss->dp_epoch)
-		++dp->skel->bss->dp_epoch;
-}
-
-static int prefix_key(struct core_datapath *dp, const struct lqos_prefix *p,
-		      struct dp_key4 *key4, struct dp_key6 *key6,
-		      const void **key)
-{
-	memset(key4, 0, sizeof(*key4));
-	memset(key6, 0, sizeof(*key6));
-	if (p->family == AF_INET) {
-		key4->prefixlen = DP_SPACE_BITS + p->len;
-		memcpy(key4->addr, p->addr, sizeof(key4->addr));
-		*key = key4;
-		return bpf_map__fd(dp->skel->maps.dp_owners4);
-	}
-	key6->prefixlen = DP_SPACE_BITS + p->len;
-	memcpy(key6->addr, p->addr, sizeof(key6->addr));
-	*key = key6;
-	return bpf_map__fd(dp->skel->maps.dp_owners6);
-}
-
-static int set_owner(const struct lqos_prefix *p, void *arg)
-{
-	struct core_datapath *dp = arg;
-	struct dp_owner owner = {p->slot, p->handle, p->cpu};
-	struct dp_key4 key4;
-	struct dp_key6 key6;
-	const void *key;
-	int fd = prefix_key(dp, p, &key4, &key6, &key);
-
-	if (bpf_map_update_elem(fd, key, &owner, BPF_ANY))
-		return -errno;
-	new_epoch(dp);
-	return 0;
-}
-
-static void unset_owner(const struct lqos_prefix *p, void *arg)
-{
-	struct core_datapath *dp = arg;
-	char text[CORE_PREFIX_TEXT];
-	struct dp_key4 key4;
-	struct dp_key6 key6;
-	const void *key;
-	int fd = prefix_key(dp, p, &key4, &key6, &key);
-
-	if (bpf_map_delete_elem(fd, key))
-		core_fail(WHO, -errno, "cannot unmap %s",
-			  core_prefix_text(p, text, sizeof(text)));
-	new_epoch(dp);
-}
-
 /* An interface may be taken away, or be another one of the same name now. */
 static void watch_interfaces(struct core_datapath *dp)
 {
@@ -504,7 +447,6 @@ static int attach_all(struct core_datapath *dp)
 
 int core_datapath_attach(struct core_datapath *dp)
 {
-	const struct core_registry_hooks hooks = {set_owner, unset_owner, dp};
 	const struct core_settings *set = &dp->core->settings;
 	uint32_t i;
 	int rc;
@@ -514,12 +456,9 @@ int core_datapath_attach(struct core_datapath *dp)
 		if (rc)
 			return rc;
 	}
-	core_registry_hook(dp->core->registry, &hooks);
-	rc = core_registry_replay(dp->core->registry);
+	rc = core_owners_start(dp);
 	if (rc)
-		return core_fail(WHO, rc,
-				 "cannot put the subscribers into the "
-				 "kernel");
+		return rc;
 	rc = pins_publish(dp->pins);
 	if (rc)
 		return rc;

@@ -176,6 +176,9 @@ int datapath_core_map(const struct core_datapath *dp, const char *name);
 int datapath_set_rodata(struct bpf_object *obj, const char *name,
 			uint64_t value);
 
+/* The registry's prefixes into the kernel, and from now on every change of them
+ * (owners.c). */
+int core_owners_start(struct core_datapath *dp);
 /* Takes off what an earlier run left on interfaces that are not ours
  * (takeover.c). */
 void datapath_leave_others(struct core_datapath *dp);

@@ -38,6 +38,9 @@ const struct lqos_option core_options[] = {
 	OPT(metadata, "auto", .choices = "auto|off",
 	    .help = "Hand what was parsed to later stages in XDP metadata "
 		    "where the driver allows it; off: parse again there."),
+	OPT(address_spaces, "no",
+	    .help = "An address may be of one VLAN only, as in 10.0.0.1%200: "
+		    "the same one in two VLANs is two subscribers."),
 	OPT(log_level, "info",
 	    .help = "error, warning, info or debug; for single modules append "
 		    "as in info,steering:debug."),

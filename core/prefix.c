@@ -10,6 +10,8 @@
 
 static const uint8_t v4_mapped[12] = {[10] = 0xff, [11] = 0xff};
 
+enum { VLAN_MAX = 4094 };
+
 static uint8_t host_len(uint8_t family)
 {
 	return family == AF_INET ? 32 : 128;
@@ -26,18 +28,36 @@ static const char *quoted(const char *text, char *buf, size_t size)
 	return buf;
 }
 
-static bool parse_len(const char *text, uint8_t max, uint8_t *len)
+/* A number as people write it, followed by end. */
+static bool parse_number(const char *text, char end, unsigned long max,
+			 unsigned long *value)
 {
 	size_t digits = strspn(text, "0123456789");
-	unsigned long value;
 
-	if (!digits || digits > 3 || text[digits] ||
+	if (!digits || digits > 4 || (text[digits] && text[digits] != end) ||
 	    (digits > 1 && text[0] == '0'))
 		return false;
-	value = strtoul(text, NULL, 10);
-	if (value > max)
+	*value = strtoul(text, NULL, 10);
+	return *value <= max;
+}
+
+static bool parse_len(const char *text, uint8_t max, uint8_t *len)
+{
+	unsigned long value;
+
+	if (!parse_number(text, '\0', max, &value))
 		return false;
 	*len = (uint8_t)value;
+	return true;
+}
+
+static bool parse_vlan(const char *text, uint16_t *vlan)
+{
+	unsigned long value;
+
+	if (!parse_number(text, '/', VLAN_MAX, &value) || !value)
+		return false;
+	*vlan = (uint16_t)value;
 	return true;
 }
 
@@ -56,13 +76,25 @@ static bool clear_host_bits(uint8_t addr[16], uint8_t len)
 	return had;
 }
 
+/* Without its length. */
+static void address_text(const struct lqos_prefix *p, char *buf, size_t size)
+{
+	size_t len;
+
+	buf[0] = '\0';
+	inet_ntop(p->family, p->addr, buf, size);
+	len = strlen(buf);
+	if (p->vlan)
+		snprintf(buf + len, size - len, "%%%u", p->vlan);
+}
+
 int core_prefix_parse(const char *text, struct lqos_prefix *out, char *why,
 		      size_t why_size)
 {
 	struct lqos_prefix p = {.cpu = UINT32_MAX};
 	char range[CORE_PREFIX_TEXT], host[CORE_PREFIX_TEXT], said[61];
 	const char *slash = strchr(text, '/');
-	size_t len = slash ? (size_t)(slash - text) : strlen(text);
+	size_t len = strcspn(text, "%/");
 	char address[INET6_ADDRSTRLEN] = "";
 
 	quoted(text, said, sizeof(said));
@@ -77,6 +109,15 @@ int core_prefix_parse(const char *text, struct lqos_prefix *out, char *why,
 			 "\"%s\" is no address: expected one like 192.0.2.1, "
 			 "192.0.2.0/24, 2001:db8::1 or 2001:db8::/56",
 			 said);
+		return -EINVAL;
+	}
+
+	if (text[len] == '%' && !parse_vlan(text + len + 1, &p.vlan)) {
+		snprintf(
+			why, why_size,
+			"\"%s\": expected the id of a VLAN, 1 to %d, after the "
+			"\"%%\"",
+			said, VLAN_MAX);
 		return -EINVAL;
 	}
 
@@ -98,7 +139,7 @@ int core_prefix_parse(const char *text, struct lqos_prefix *out, char *why,
 		return -EINVAL;
 	}
 
-	inet_ntop(p.family, p.addr, host, sizeof(host));
+	address_text(&p, host, sizeof(host));
 	if (clear_host_bits(p.addr, p.len)) {
 		snprintf(
 			why, why_size,
@@ -114,14 +155,27 @@ int core_prefix_parse(const char *text, struct lqos_prefix *out, char *why,
 const char *core_prefix_text(const struct lqos_prefix *p, char *buf,
 			     size_t size)
 {
-	char host[INET6_ADDRSTRLEN] = "";
+	size_t len;
 
-	inet_ntop(p->family, p->addr, host, sizeof(host));
-	if (p->len == host_len(p->family))
-		snprintf(buf, size, "%s", host);
-	else
-		snprintf(buf, size, "%s/%u", host, p->len);
+	address_text(p, buf, size);
+	len = strlen(buf);
+	if (p->len != host_len(p->family))
+		snprintf(buf + len, size - len, "/%u", p->len);
 	return buf;
+}
+
+int core_prefix_check_vlan(const struct lqos_prefix *p, bool address_spaces,
+			   char *why, size_t why_size)
+{
+	char text[CORE_PREFIX_TEXT];
+
+	if (!p->vlan || address_spaces)
+		return 0;
+	snprintf(why, why_size,
+		 "\"%s\" is in VLAN %u: expected an address without one, or "
+		 "address_spaces = yes in [lqosd]",
+		 core_prefix_text(p, text, sizeof(text)), p->vlan);
+	return -EINVAL;
 }
 
 int core_prefix_compare(const void *a, const void *b)
@@ -131,6 +185,8 @@ int core_prefix_compare(const void *a, const void *b)
 
 	if (x->family != y->family)
 		return x->family < y->family ? -1 : 1;
+	if (x->vlan != y->vlan)
+		return x->vlan < y->vlan ? -1 : 1;
 	order = memcmp(x->addr, y->addr, sizeof(x->addr));
 	return order ? order : x->len - y->len;
 }
@@ -140,7 +196,8 @@ bool core_prefix_covers(const struct lqos_prefix *outer,
 {
 	uint8_t addr[16];
 
-	if (outer->family != inner->family || outer->len > inner->len)
+	if (outer->family != inner->family || outer->vlan != inner->vlan ||
+	    outer->len > inner->len)
 		return false;
 	memcpy(addr, inner->addr, sizeof(addr));
 	clear_host_bits(addr, outer->len);

@@ -120,11 +120,15 @@ int core_slots_before(const struct core_slots *slots, uint32_t slot,
 
 /* ---- prefix.c ----------------------------------------------------------- */
 
-/* Orders struct lqos_prefix by family, address, length. */
+/* Orders struct lqos_prefix by family, VLAN, address, length. */
 int core_prefix_compare(const void *a, const void *b);
 /* Does outer hold inner, or equal it? */
 bool core_prefix_covers(const struct lqos_prefix *outer,
 			const struct lqos_prefix *inner);
+
+/* 0, or -EINVAL and why: it names a VLAN, where they are not told apart. */
+int core_prefix_check_vlan(const struct lqos_prefix *p, bool address_spaces,
+			   char *why, size_t why_size);
 
 /* ---- network.c ---------------------------------------------------------- */
 
@@ -172,12 +176,12 @@ struct core_shaped {
 	struct core_problems problems;
 };
 
-/* path NULL or "": nobody. */
+/* path NULL or "": nobody.  address_spaces: addresses may name a VLAN. */
 int core_shaped_read(struct core_shaped **out, const char *path,
-		     const struct core_network *network);
+		     const struct core_network *network, bool address_spaces);
 int core_shaped_parse(struct core_shaped **out, const char *path,
 		      const char *text, size_t len,
-		      const struct core_network *network);
+		      const struct core_network *network, bool address_spaces);
 void core_shaped_free(struct core_shaped **shaped);
 const struct core_shaped_circuit *
 core_shaped_circuit(const struct core_shaped *shaped, const char *circuit_id);

@@ -201,7 +201,8 @@ int core_registry_load(struct core_registry *registry, const char *csv_path,
 
 	rc = core_network_read(&network, json_path);
 	if (!rc)
-		rc = core_shaped_read(&new, csv_path, network);
+		rc = core_shaped_read(&new, csv_path, network,
+				      r->core->settings.address_spaces);
 	if (!rc)
 		rc = check_loss(r, new, csv_path);
 	if (rc)

@@ -72,6 +72,7 @@ struct reader {
 	struct layout layout;
 	bool has_header;
 	const struct core_network *network;
+	bool address_spaces;
 	struct core_shaped *out;
 	struct lqos_prefix *ranges; /* of this row */
 	size_t n_ranges, max_ranges;
@@ -294,7 +295,9 @@ static int read_ranges(struct reader *r, int column, uint8_t family)
 		text = core_text_clean(text, &repaired);
 		if (!*text)
 			continue;
-		if (core_prefix_parse(text, &p, why, sizeof(why)))
+		if (core_prefix_parse(text, &p, why, sizeof(why)) ||
+		    core_prefix_check_vlan(&p, r->address_spaces, why,
+					   sizeof(why)))
 			return bad_row(r, column, "%s", why);
 		if (p.family != family)
 			return bad_row(r, column,
@@ -550,11 +553,13 @@ void core_shaped_free(struct core_shaped **shaped)
 
 int core_shaped_parse(struct core_shaped **out, const char *path,
 		      const char *text, size_t len,
-		      const struct core_network *network)
+		      const struct core_network *network, bool address_spaces)
 {
 	CORE_CLEANUP(core_shaped_free) struct core_shaped *shaped = NULL;
 	CORE_CLEANUP(core_csv_free) struct core_csv *csv = NULL;
-	struct reader r = {.path = path, .network = network};
+	struct reader r = {.path = path,
+			   .network = network,
+			   .address_spaces = address_spaces};
 	int rc;
 
 	rc = core_csv_new(&csv, text, len);
@@ -578,7 +583,7 @@ int core_shaped_parse(struct core_shaped **out, const char *path,
 }
 
 int core_shaped_read(struct core_shaped **out, const char *path,
-		     const struct core_network *network)
+		     const struct core_network *network, bool address_spaces)
 {
 	autofree char *text = NULL;
 	size_t len = 0;
@@ -591,5 +596,6 @@ int core_shaped_read(struct core_shaped **out, const char *path,
 				 "cannot read shaped_devices %s (without "
 				 "subscribers, leave the option empty)",
 				 path);
-	return core_shaped_parse(out, path, text ? text : "", len, network);
+	return core_shaped_parse(out, path, text ? text : "", len, network,
+				 address_spaces);
 }

@@ -167,7 +167,10 @@ int lqos_mapping_add(struct lqos_ctx *ctx, const struct lqos_mapping *m,
 
 	if (!wanted)
 		return -ENOMEM;
-	rc = core_prefix_parse(m->ip, &p, why, why_size);
+	rc = core_prefix_parse(m->ip, &p, why, why_size)
+		     ?: core_prefix_check_vlan(&p,
+					       r->core->settings.address_spaces,
+					       why, why_size);
 	if (rc)
 		return rc;
 	p.cpu = m->cpu;

@@ -368,6 +368,7 @@ struct lqos_prefix {
 	uint8_t family;	  /* AF_INET or AF_INET6 */
 	uint8_t len;	  /* 0-32 or 0-128 */
 	uint8_t addr[16]; /* network order; IPv4 in the first 4, rest 0 */
+	uint16_t vlan; /* only there; 0: in all that have none of their own */
 	uint32_t slot;
 	uint32_t cpu;	 /* UINT32_MAX: none */
 	uint32_t handle; /* 0: none */
@@ -383,8 +384,8 @@ LQOS_API const struct lqos_subscriber *lqos_subscriber(struct lqos_ctx *ctx,
 						       uint32_t slot);
 LQOS_API uint32_t lqos_nodes(struct lqos_ctx *ctx);
 LQOS_API const struct lqos_node *lqos_node(struct lqos_ctx *ctx, uint32_t id);
-/* In order of family, address, length.  fn returns non-zero to stop; that is
- * returned.  fn must not change the registry. */
+/* In order of family, VLAN, address, length.  fn returns non-zero to stop; that
+ * is returned.  fn must not change the registry. */
 LQOS_API int lqos_prefixes(struct lqos_ctx *ctx,
 			   int (*fn)(const struct lqos_prefix *p, void *arg),
 			   void *arg);
@@ -406,7 +407,7 @@ LQOS_API int lqos_placed_before(struct lqos_ctx *ctx, uint32_t slot,
 				uint32_t *cpu, uint32_t *handle);
 
 struct lqos_mapping {
-	const char *ip;		/* "192.0.2.1", "2001:db8::/56" */
+	const char *ip; /* "192.0.2.1", "2001:db8::/56", "192.0.2.0%200/24" */
 	const char *circuit_id; /* NULL: the canonical text of ip */
 	const char *device_id;	/* NULL: none */
 	uint32_t cpu;		/* used only if handle is not 0 */

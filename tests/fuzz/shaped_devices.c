@@ -84,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint32_t rows = 0;
 
 	if (core_shaped_parse(&shaped, "x.csv", (const char *)data, size,
-			      get_network()))
+			      get_network(), size & 1))
 		return 0;
 	for (circuit = STAILQ_FIRST(&shaped->circuits); circuit;
 	     circuit = STAILQ_NEXT(circuit, next)) {

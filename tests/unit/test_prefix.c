@@ -15,20 +15,28 @@ static const struct {
 	const char *text;
 	const char *canonical;
 	uint8_t family, len;
+	uint16_t vlan;
 } good[] = {
-	{"192.0.2.1", "192.0.2.1", AF_INET, 32},
-	{"192.0.2.1/32", "192.0.2.1", AF_INET, 32},
-	{"192.0.2.0/24", "192.0.2.0/24", AF_INET, 24},
-	{"192.0.2.128/25", "192.0.2.128/25", AF_INET, 25},
-	{"100.64.0.2/31", "100.64.0.2/31", AF_INET, 31},
-	{"0.0.0.0/0", "0.0.0.0/0", AF_INET, 0},
-	{"255.255.255.255", "255.255.255.255", AF_INET, 32},
-	{"2001:DB8:0:0::1", "2001:db8::1", AF_INET6, 128},
-	{"2001:db8:20::/56", "2001:db8:20::/56", AF_INET6, 56},
-	{"2001:db8:0:80::/57", "2001:db8:0:80::/57", AF_INET6, 57},
-	{"::/0", "::/0", AF_INET6, 0},
+	{"192.0.2.1", "192.0.2.1", AF_INET, 32, 0},
+	{"192.0.2.1/32", "192.0.2.1", AF_INET, 32, 0},
+	{"192.0.2.0/24", "192.0.2.0/24", AF_INET, 24, 0},
+	{"192.0.2.128/25", "192.0.2.128/25", AF_INET, 25, 0},
+	{"100.64.0.2/31", "100.64.0.2/31", AF_INET, 31, 0},
+	{"0.0.0.0/0", "0.0.0.0/0", AF_INET, 0, 0},
+	{"255.255.255.255", "255.255.255.255", AF_INET, 32, 0},
+	{"192.0.2.1%200", "192.0.2.1%200", AF_INET, 32, 200},
+	{"192.0.2.0%4094/24", "192.0.2.0%4094/24", AF_INET, 24, 4094},
+	{"0.0.0.0%1/0", "0.0.0.0%1/0", AF_INET, 0, 1},
+	{"2001:db8::1%9", "2001:db8::1%9", AF_INET6, 128, 9},
+	{"ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe%4094/127",
+	 "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe%4094/127", AF_INET6, 127,
+	 4094},
+	{"2001:DB8:0:0::1", "2001:db8::1", AF_INET6, 128, 0},
+	{"2001:db8:20::/56", "2001:db8:20::/56", AF_INET6, 56, 0},
+	{"2001:db8:0:80::/57", "2001:db8:0:80::/57", AF_INET6, 57, 0},
+	{"::/0", "::/0", AF_INET6, 0, 0},
 	{"ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127",
-	 "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127", AF_INET6, 127},
+	 "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127", AF_INET6, 127, 0},
 };
 
 static void good_ones_are_read(void **state)
@@ -42,6 +50,7 @@ static void good_ones_are_read(void **state)
 			fail_msg("%s: %s", good[i].text, why);
 		assert_int_equal(p.family, good[i].family);
 		assert_int_equal(p.len, good[i].len);
+		assert_int_equal(p.vlan, good[i].vlan);
 		assert_int_equal(p.slot, 0);
 		assert_int_equal(p.cpu, UINT32_MAX);
 		assert_int_equal(p.handle, 0);
@@ -78,7 +87,16 @@ static const struct {
 	{" 192.0.2.1", "no address"},
 	{"192.0.2.1 ", "no address"},
 	{"/24", "no address"},
-	{"fe80::1%eth0", "no address"},
+	{"fe80::1%eth0", "expected the id of a VLAN, 1 to 4094"},
+	{"192.0.2.1%", "expected the id of a VLAN"},
+	{"192.0.2.1%0", "expected the id of a VLAN"},
+	{"192.0.2.1%4095", "expected the id of a VLAN"},
+	{"192.0.2.1%0200", "expected the id of a VLAN"},
+	{"192.0.2.1%200%300", "expected the id of a VLAN"},
+	{"192.0.2.0/24%200", "0 to 32"},
+	{"%200", "no address"},
+	{"192.0.2.1%200/24",
+	 "expected 192.0.2.0%200/24 for the range or 192.0.2.1%200 for"},
 	{"2001:db8:::1", "no address"},
 	{"192.0.2.1\x1b[31m", "192.0.2.1?[31m"},
 	{"192.0.2.0/", "0 to 32"},
@@ -140,12 +158,14 @@ static struct lqos_prefix prefix(const char *text)
 	return p;
 }
 
-static void order_is_family_address_length(void **state)
+static void order_is_family_vlan_address_length(void **state)
 {
 	static const char *const texts[] = {
-		"0.0.0.0/0",	 "10.0.0.0/8",	 "10.0.0.0/24", "10.0.0.0",
-		"10.0.0.1",	 "192.0.2.0/24", "::/0",	"2001:db8::/32",
-		"2001:db8::/56", "2001:db8::",
+		"0.0.0.0/0",	 "10.0.0.0/8",	  "10.0.0.0/24",
+		"10.0.0.0",	 "10.0.0.1",	  "192.0.2.0/24",
+		"10.0.0.0%2/24", "10.0.0.0%2",	  "0.0.0.0%200/0",
+		"::/0",		 "2001:db8::/32", "2001:db8::/56",
+		"2001:db8::",	 "::%2/0",
 	};
 
 	(void)state;
@@ -180,6 +200,27 @@ static void covering(void **state)
 	assert_false(covers("10.0.0.0/8", "11.0.0.0/8"));
 	assert_false(covers("0.0.0.0/0", "2001:db8::1"));
 	assert_false(covers("::/0", "10.0.0.1"));
+	assert_true(covers("10.0.0.0%200/8", "10.0.0.1%200"));
+	assert_false(covers("10.0.0.0%200/8", "10.0.0.1"));
+	assert_false(covers("10.0.0.0/8", "10.0.0.1%200"));
+}
+
+static void vlans_only_where_they_are_told_apart(void **state)
+{
+	struct lqos_prefix in = prefix("10.0.0.0%200/24");
+	struct lqos_prefix out = prefix("10.0.0.0/24");
+	char why[200] = "";
+
+	(void)state;
+	assert_int_equal(core_prefix_check_vlan(&in, true, why, sizeof(why)),
+			 0);
+	assert_int_equal(core_prefix_check_vlan(&out, false, why, sizeof(why)),
+			 0);
+	assert_int_equal(core_prefix_check_vlan(&in, false, why, sizeof(why)),
+			 -EINVAL);
+	assert_string_equal(why, "\"10.0.0.0%200/24\" is in VLAN 200: expected "
+				 "an address without one, or address_spaces = "
+				 "yes in [lqosd]");
 }
 
 int main(void)
@@ -189,8 +230,9 @@ int main(void)
 		cmocka_unit_test(ipv4_fills_the_first_four_bytes),
 		cmocka_unit_test(bad_ones_say_why),
 		cmocka_unit_test(why_is_optional_and_bounded),
-		cmocka_unit_test(order_is_family_address_length),
+		cmocka_unit_test(order_is_family_vlan_address_length),
 		cmocka_unit_test(covering),
+		cmocka_unit_test(vlans_only_where_they_are_told_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,11 +34,14 @@ static int setup(void **state)
 	return core_network_parse(&network, "network.json", json, strlen(json));
 }
 
+static bool spaces; /* VLANs are told apart */
+
 static int teardown(void **state)
 {
 	(void)state;
 	core_shaped_free(&shaped);
 	core_network_free(&network);
+	spaces = false;
 	return 0;
 }
 
@@ -51,7 +54,7 @@ static int parse_bytes(const char *text, size_t len)
 	memcpy(copy, text, len);
 	core_shaped_free(&shaped);
 	log_capture();
-	return core_shaped_parse(&shaped, "x.csv", copy, len, network);
+	return core_shaped_parse(&shaped, "x.csv", copy, len, network, spaces);
 }
 
 static void parse(const char *text)
@@ -308,6 +311,28 @@ static void foreign_text(void **state)
 	expect_log("x.csv:3:12: row left out: IPv4: \"x\""); /* characters */
 }
 
+static void addresses_in_vlans(void **state)
+{
+	static const char *const text =
+		V1 "1,Jo,,,,,100.64.0.1%200,2001:db8::%200/56,1,1,9,9,\n"
+		   "2,Al,,,,,\"100.64.0.1,100.64.0.1%201\",,1,1,9,9,\n";
+
+	(void)state;
+	parse(text);
+	expect_counts(0, 2, 0);
+	expect_log("x.csv:2:10: row left out: IPv4: \"100.64.0.1%200\" is in "
+		   "VLAN 200: expected an address without one, or "
+		   "address_spaces = yes in [lqosd]");
+	spaces = true;
+	parse(text);
+	expect_counts(2, 0, 0);
+	assert_string_equal(owner("100.64.0.1%200"), "1");
+	assert_string_equal(owner("2001:db8::%200/56"), "1");
+	assert_string_equal(owner("100.64.0.1%201"), "2");
+	assert_string_equal(owner("100.64.0.1"), "2");
+	assert_string_equal(owner("100.64.0.1%202"), "");
+}
+
 static void more_cells_than_fit(void **state)
 {
 	char text[4096];
@@ -481,12 +506,14 @@ static void flood_of_problems_is_counted(void **state)
 static void unreadable_file(void **state)
 {
 	(void)state;
-	assert_int_equal(core_shaped_read(&shaped, "/nowhere/x.csv", network),
-			 -ENOENT);
+	assert_int_equal(
+		core_shaped_read(&shaped, "/nowhere/x.csv", network, false),
+		-ENOENT);
 	assert_null(shaped);
 	expect_log("cannot read shaped_devices /nowhere/x.csv");
-	assert_int_equal(core_shaped_read(&shaped, "/", network), -EISDIR);
-	assert_int_equal(core_shaped_read(&shaped, NULL, network), 0);
+	assert_int_equal(core_shaped_read(&shaped, "/", network, false),
+			 -EISDIR);
+	assert_int_equal(core_shaped_read(&shaped, NULL, network, false), 0);
 	assert_true(STAILQ_EMPTY(&shaped->circuits));
 }
 
@@ -527,6 +554,7 @@ int main(void)
 		TEST(one_byte),
 		TEST(foreign_text),
 		TEST(more_cells_than_fit),
+		TEST(addresses_in_vlans),
 		TEST(bad_values),
 		TEST(rates_at_their_limits),
 		TEST(several_devices),
