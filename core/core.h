@@ -443,6 +443,7 @@ struct core_registry_hooks {
 void core_registry_hook(struct core_registry *registry,
 			const struct core_registry_hooks *hooks);
 int core_registry_replay(struct core_registry *registry);
+
 /* ---- slots.c: which circuit has which slot ------------------------------- */
 
 struct core_slots;

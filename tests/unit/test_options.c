@@ -411,14 +411,14 @@ static void help_text_can_be_used(void **state)
 			memmove(p + 1, p + 2, strlen(p + 2) + 1);
 			keys++;
 		}
-	assert_int_equal(keys, 15);
 	assert_int_equal(parse(&config, text), 0);
-	for (const struct lqos_option *o = core_options; o->key; o++) {
+	for (const struct lqos_option *o = core_options; o->key; o++, keys--) {
 		assert_null(core_config_get(commented, "lqosd", o->key));
 		assert_string_equal(core_config_get(config, "lqosd", o->key),
 				    o->default_text);
 		assert_true(strlen(o->help) > 10);
 	}
+	assert_int_equal(keys, 0);
 	assert_int_equal(
 		core_config_fill(config, "lqosd", core_options, &s, sizeof(s)),
 		0);
