@@ -359,3 +359,13 @@ void attach_undo(struct attachment *a, const char *pin_dir,
 		detach_tc(a, restore);
 	a->tc = false;
 }
+
+uint32_t attach_tc_program(uint32_t ifindex, bool ingress)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
+		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE,
+		    .priority = TC_PRIORITY);
+
+	return bpf_tc_query(&hook, &opts) ? 0 : opts.prog_id;
+}

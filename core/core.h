@@ -133,6 +133,10 @@ void core_config_free(struct core_config **config);
 /* Set or replace a value, as from the command line; where names its origin. */
 int core_config_set(struct core_config *config, const char *section,
 		    const char *key, const char *value, const char *where);
+/* -i: "A[,B]", the internet's side, then the subscribers'; is it one or two
+ * different names? */
+bool core_interfaces_are_valid(const char *text);
+int core_config_set_interfaces(struct core_config *config, const char *text);
 /* NULL: not given.  The text belongs to config. */
 const char *core_config_get(const struct core_config *config,
 			    const char *section, const char *key);
@@ -522,6 +526,12 @@ void core_notify_status(struct core_notify *notify, const char *fmt, ...)
  * has it.
  */
 int core_lock_take(int *fd, const char *run_dir);
+/*
+ * The same for a tool that must not run beside a daemon: makes nothing, writes
+ * no pid and says nothing.  -ENOENT: no daemon has ever been there; -EBUSY: one
+ * is, and *holder its pid (0: unknown).
+ */
+int core_lock_take_left(int *fd, const char *run_dir, pid_t *holder);
 
 /* ---- status.c: the core's own bus methods -------------------------------- */
 

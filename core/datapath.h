@@ -27,6 +27,10 @@ struct pins;
 /* Mounts a BPF file system if none is there, makes dir, and locks it against
  * other daemons.  -EBUSY: one has it. */
 int pins_open(struct pins **out, const char *dir);
+/* What dead runs left in dir, for pins_close() to remove; makes nothing.
+ * -ENOENT: there is no such directory; -EBUSY: a daemon lives on it, and it is
+ * not forced. */
+int pins_open_left(struct pins **out, const char *dir, bool force);
 /* Pin a map as MODULE/NAME. */
 int pins_add_map(const struct pins *pins, const char *module, const char *name,
 		 int fd);
@@ -99,6 +103,9 @@ int attach_tc(struct attachment *a, int prog_fd, struct restore *restore);
 /* Takes off what attach_xdp() and attach_tc() put on. */
 void attach_undo(struct attachment *a, const char *pin_dir,
 		 const struct restore *restore);
+/* Id of the program in our place among an interface's filters; 0: none (libbpf
+ * says so, too, where there is no clsact). */
+uint32_t attach_tc_program(uint32_t ifindex, bool ingress);
 
 /* ---- chain.c: the linked list of programs of each stage ------------------ */
 

@@ -10,28 +10,66 @@
 
 #define SELF "core"
 
-static int busy(int fd, const char *run_dir)
+/* The pid that a lock's holder wrote; 0: none. */
+static pid_t holder_of(int fd)
 {
 	char pid[16] = "";
-	ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
 
-	pid[n > 0 ? strspn(pid, "0123456789") : 0] = '\0';
+	if (pread(fd, pid, sizeof(pid) - 1, 0) < 0)
+		return 0;
+	return atoi(pid);
+}
+
+static int busy(int fd, const char *run_dir)
+{
+	pid_t pid = holder_of(fd);
+	char text[16] = "unknown";
+
+	if (pid)
+		snprintf(text, sizeof(text), "%d", (int)pid);
 	core_log(SELF, LQOS_ERR,
 		 "another lqosd (pid %s) holds %s/lock: stop it, or give this "
 		 "one its own run_dir, pin_dir and interfaces",
-		 *pid ? pid : "unknown", run_dir);
+		 text, run_dir);
 	return -EBUSY;
+}
+
+static int lock_path(char *out, size_t size, const char *run_dir)
+{
+	return snprintf(out, size, "%s/lock", run_dir) < (int)size
+		       ? 0
+		       : -ENAMETOOLONG;
+}
+
+int core_lock_take_left(int *fd, const char *run_dir, pid_t *holder)
+{
+	autoclose int lock = -1;
+	char path[PATH_MAX];
+	int rc = lock_path(path, sizeof(path), run_dir);
+
+	if (rc)
+		return rc;
+	lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (lock < 0)
+		return -errno;
+	if (flock(lock, LOCK_EX | LOCK_NB)) {
+		rc = errno == EWOULDBLOCK ? -EBUSY : -errno;
+		*holder = holder_of(lock);
+		return rc;
+	}
+	*fd = steal_fd(&lock);
+	return 0;
 }
 
 int core_lock_take(int *fd, const char *run_dir)
 {
 	autoclose int lock = -1;
 	char path[PATH_MAX];
+	int rc = lock_path(path, sizeof(path), run_dir);
 
-	if (snprintf(path, sizeof(path), "%s/lock", run_dir) >=
-	    (int)sizeof(path))
-		return core_fail(SELF, -ENAMETOOLONG,
-				 "run_dir %s: choose a shorter one", run_dir);
+	if (rc)
+		return core_fail(SELF, rc, "run_dir %s: choose a shorter one",
+				 run_dir);
 	if (mkdir(run_dir, 0755) && errno != EEXIST)
 		return core_fail(SELF, -errno,
 				 "cannot make run_dir %s: make its parent "

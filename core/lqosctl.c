@@ -11,6 +11,7 @@
 #endif
 #include "core/cleanup.h"
 #include "core/client.h"
+#include "core/local.h"
 #include "core/show.h"
 
 enum { EXIT_USAGE = 2, TIMEOUT_MAX = 3600 };
@@ -20,6 +21,7 @@ struct options {
 	bool json;
 	bool verbose;
 	int timeout_ms;
+	struct local_options local;
 };
 
 struct command {
@@ -28,6 +30,8 @@ struct command {
 	int min_args, max_args;
 	const char *help;
 	int (*run)(const struct options *o, struct client *client, char **args);
+	/* In place of run: needs no daemon. */
+	int (*local)(const struct local_options *o);
 };
 
 /* ---- Output -------------------------------------------------------------- */
@@ -307,15 +311,19 @@ static int run_watch(const struct options *o, struct client *client,
 }
 
 static const struct command commands[] = {
-	{"status", "", 0, 0, "how the daemon is", run_status},
-	{"modules", "", 0, 0, "the modules that run", run_modules},
-	{"maps", "", 0, 0, "their BPF maps", run_maps},
-	{"methods", "", 0, 0, "what can be called", run_methods},
-	{"topics", "", 0, 0, "what can be watched", run_topics},
+	{"status", "", 0, 0, "how the daemon is", .run = run_status},
+	{"modules", "", 0, 0, "the modules that run", .run = run_modules},
+	{"maps", "", 0, 0, "their BPF maps", .run = run_maps},
+	{"methods", "", 0, 0, "what can be called", .run = run_methods},
+	{"topics", "", 0, 0, "what can be watched", .run = run_topics},
 	{"call", "METHOD [JSON]", 1, 2, "call a method with these params",
-	 run_call},
+	 .run = run_call},
 	{"watch", "TOPIC [JSON]", 1, 2, "print a topic's frames until ^C",
-	 run_watch},
+	 .run = run_watch},
+	{"pins", "", 0, 0, "what is pinned and attached, without a daemon",
+	 .local = local_pins},
+	{"detach", "", 0, 0, "remove what a dead daemon left, restore the rest",
+	 .local = local_detach},
 };
 
 /* ---- Command line -------------------------------------------------------- */
@@ -325,6 +333,8 @@ static const struct option long_options[] = {
 	{"json", no_argument, NULL, 'j'},
 	{"timeout", required_argument, NULL, 't'},
 	{"verbose", no_argument, NULL, 'v'},
+	{"config", required_argument, NULL, 'c'},
+	{"force", no_argument, NULL, 'f'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{},
@@ -341,6 +351,8 @@ static int help(void)
 	       "  -v, --verbose          status: counters that are zero too\n"
 	       "  -S, --socket=SOCKET    lqosd's socket (%s)\n"
 	       "  -t, --timeout=SECONDS  how long to wait for an answer (5)\n"
+	       "  -c, --config=FILE      pins, detach: lqosd's configuration\n"
+	       "  -f, --force            detach: even while lqosd runs\n"
 	       "  -h, --help\n"
 	       "  -V, --version\n\n"
 	       "A command may be cut short as long as it is unique: \"lqosctl "
@@ -409,10 +421,14 @@ static int run(const struct options *o, int argc, char **args)
 			command->args);
 		return usage();
 	}
-	if (client_open(&client, o->socket, why, sizeof(why)))
-		return fail(why);
-	rc = command->run(o, client, args + 1);
-	client_close(&client);
+	if (command->local) {
+		rc = command->local(&o->local);
+	} else {
+		if (client_open(&client, o->socket, why, sizeof(why)))
+			return fail(why);
+		rc = command->run(o, client, args + 1);
+		client_close(&client);
+	}
 	if (fflush(stdout) || ferror(stdout))
 		return fail("cannot write to stdout");
 	return rc;
@@ -423,21 +439,27 @@ int main(int argc, char **argv)
 	struct options o = {.timeout_ms = 5000};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "S:jt:vhV", long_options, NULL)) !=
-	       -1) {
+	while ((c = getopt_long(argc, argv, "S:jt:vc:fhV", long_options,
+				NULL)) != -1) {
 		switch (c) {
 		case 'S':
 			o.socket = optarg;
 			break;
 		case 'j':
-			o.json = true;
+			o.json = o.local.json = true;
 			break;
 		case 't':
 			if (parse_timeout(optarg, &o.timeout_ms))
 				return usage();
 			break;
 		case 'v':
-			o.verbose = true;
+			o.verbose = o.local.verbose = true;
+			break;
+		case 'c':
+			o.local.config = optarg;
+			break;
+		case 'f':
+			o.local.force = true;
 			break;
 		case 'h':
 			return help();

@@ -183,38 +183,6 @@ static int help_config(const char *dirs)
 
 /* ---- Configuration ------------------------------------------------------ */
 
-/* -i A[,B]: the internet's side, then the subscribers'. */
-static int set_interfaces(struct core_config *config, const char *text)
-{
-	autofree char *internet = strdup(text);
-	char *subscribers;
-	int rc;
-
-	if (!internet)
-		return -ENOMEM;
-	subscribers = strchr(internet, ',');
-	if (subscribers)
-		*subscribers++ = '\0';
-	else
-		subscribers = internet + strlen(internet);
-	rc = core_config_set(config, "lqosd", "to_internet", internet, "-i");
-	return rc ? rc
-		  : core_config_set(config, "lqosd", "to_subscribers",
-				    subscribers, "-i");
-}
-
-/* One or two different names. */
-static bool interfaces_are_valid(const char *text)
-{
-	size_t first = strcspn(text, ",");
-	const char *second = text + first + 1;
-
-	if (!text[first])
-		return first > 0;
-	return first > 0 && *second && !strchr(second, ',') &&
-	       (strlen(second) != first || memcmp(text, second, first));
-}
-
 static int read_file(struct daemon *d, const struct arguments *a)
 {
 	size_t len;
@@ -245,7 +213,7 @@ static int configure(struct daemon *d, const struct arguments *a)
 		rc = core_config_set(d->config, "lqosd", "modules", a->modules,
 				     "-m");
 	if (!rc && a->interfaces)
-		rc = set_interfaces(d->config, a->interfaces);
+		rc = core_config_set_interfaces(d->config, a->interfaces);
 	if (!rc)
 		rc = core_config_fill(d->config, "lqosd", core_options, s,
 				      sizeof(*s));
@@ -569,7 +537,7 @@ int main(int argc, char **argv)
 
 	if (parse(argc, argv, &a))
 		return misuse();
-	if (a.interfaces && !interfaces_are_valid(a.interfaces)) {
+	if (a.interfaces && !core_interfaces_are_valid(a.interfaces)) {
 		fprintf(stderr,
 			"lqosd: -i is \"%s\"; expected one interface, or two "
 			"different ones as in eth0,eth1\n",

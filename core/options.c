@@ -194,6 +194,36 @@ size_t core_option_size(const struct lqos_option *option)
 	return SIZE_MAX; /* a type of a later version */
 }
 
+bool core_interfaces_are_valid(const char *text)
+{
+	size_t first = strcspn(text, ",");
+	const char *second = text + first + 1;
+
+	if (!text[first])
+		return first > 0;
+	return first > 0 && *second && !strchr(second, ',') &&
+	       (strlen(second) != first || memcmp(text, second, first));
+}
+
+int core_config_set_interfaces(struct core_config *config, const char *text)
+{
+	autofree char *internet = strdup(text);
+	char *subscribers;
+	int rc;
+
+	if (!internet)
+		return -ENOMEM;
+	subscribers = strchr(internet, ',');
+	if (subscribers)
+		*subscribers++ = '\0';
+	else
+		subscribers = internet + strlen(internet);
+	rc = core_config_set(config, "lqosd", "to_internet", internet, "-i");
+	return rc ? rc
+		  : core_config_set(config, "lqosd", "to_subscribers",
+				    subscribers, "-i");
+}
+
 /* text as comment lines of at most 78 columns. */
 static void print_comment(FILE *f, const char *text)
 {

@@ -169,13 +169,9 @@ static int lock_dir(struct pins *pins)
 	autoclose int fd = open(pins->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
-		return core_fail(WHO, -errno, "cannot open %s", pins->dir);
+		return -errno;
 	if (flock(fd, LOCK_EX | LOCK_NB))
-		return core_fail(
-			WHO, errno == EWOULDBLOCK ? -EBUSY : -errno,
-			"another lqosd keeps its pins in %s: give this one a "
-			"pin_dir of its own",
-			pins->dir);
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
 	pins->lock = steal_fd(&fd);
 	return 0;
 }
@@ -190,11 +186,9 @@ static int make_dir(const struct pins *pins, const char *name)
 		       : 0;
 }
 
-int pins_open(struct pins **out, const char *dir)
+static int new_pins(struct pins **out, const char *dir)
 {
 	struct pins *pins = calloc(1, sizeof(*pins));
-	char path[PATH_MAX];
-	int rc;
 
 	if (!pins)
 		return -ENOMEM;
@@ -204,14 +198,35 @@ int pins_open(struct pins **out, const char *dir)
 		free(pins);
 		return core_fail(WHO, -ENAMETOOLONG, "pin_dir %s", dir);
 	}
+	*out = pins;
+	return 0;
+}
+
+int pins_open(struct pins **out, const char *dir)
+{
+	struct pins *pins;
+	char path[PATH_MAX];
+	int rc;
+
+	rc = new_pins(&pins, dir);
+	if (rc)
+		return rc;
 	rc = ensure_bpffs(pins);
 	if (!rc) {
 		rc = make_dirs(dir);
 		if (rc)
 			core_fail(WHO, rc, "cannot make %s", dir);
 	}
-	if (!rc)
+	if (!rc) {
 		rc = lock_dir(pins);
+		if (rc == -EBUSY)
+			core_fail(WHO, rc,
+				  "another lqosd keeps its pins in %s: give "
+				  "this one a pin_dir of its own",
+				  dir);
+		else if (rc)
+			core_fail(WHO, rc, "cannot open %s", dir);
+	}
 	if (rc) {
 		free(pins);
 		return rc;
@@ -231,6 +246,24 @@ int pins_open(struct pins **out, const char *dir)
 		pins_close(&pins);
 		return rc;
 	}
+	*out = pins;
+	return 0;
+}
+
+int pins_open_left(struct pins **out, const char *dir, bool force)
+{
+	struct pins *pins;
+	int rc;
+
+	rc = new_pins(&pins, dir);
+	if (rc)
+		return rc;
+	rc = lock_dir(pins);
+	if (rc && (rc != -EBUSY || !force)) {
+		free(pins);
+		return rc;
+	}
+	pins->published = true;
 	*out = pins;
 	return 0;
 }
@@ -284,6 +317,7 @@ void pins_close(struct pins **out)
 		return;
 	if (pins->published) {
 		remove_dir(pins, "maps");
+		remove_dir(pins, "maps_new");
 		remove_old(pins);
 		remove_dir(pins, "links");
 	} else {

@@ -140,6 +140,30 @@ static void says_what_is_in_the_way(void **state)
 	assert_int_equal(fd, -1);
 }
 
+static void a_tool_takes_what_is_left(void **state)
+{
+	pid_t holder = -1;
+	int daemon = -1, tool = -1;
+
+	(void)state;
+	assert_int_equal(core_lock_take_left(&tool, run_dir, &holder), -ENOENT);
+	assert_int_equal(access(run_dir, F_OK), -1);
+
+	assert_int_equal(core_lock_take(&daemon, run_dir), 0);
+	assert_int_equal(core_lock_take_left(&tool, run_dir, &holder), -EBUSY);
+	assert_int_equal(holder, getpid());
+	assert_int_equal(tool, -1);
+	assert_int_equal(ftruncate(daemon, 0), 0);
+	assert_int_equal(core_lock_take_left(&tool, run_dir, &holder), -EBUSY);
+	assert_int_equal(holder, 0);
+	close(daemon);
+
+	assert_int_equal(core_lock_take_left(&tool, run_dir, &holder), 0);
+	assert_int_equal(core_lock_take(&daemon, run_dir), -EBUSY);
+	close(tool);
+	assert_int_equal(captured.lines, 1); /* the daemon's */
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -150,6 +174,7 @@ int main(void)
 		TEST(replaces_a_longer_pid),
 		TEST(makes_the_directory),
 		TEST(says_what_is_in_the_way),
+		TEST(a_tool_takes_what_is_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,110 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# `lqosctl pins` tells what is pinned and attached, with a daemon and without;
+# `lqosctl detach` removes what a daemon that was killed has left, puts back what
+# it changed, and touches neither a living daemon nor what is somebody else's.
+
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+xdp()
+{
+	ip -n "$LAB_NS_SHAPER" -d -j link show dev "$1" |
+		jq -r '.[0].xdp.prog.id // "none"'
+}
+
+# local_ctl COMMAND...: lqosctl where the interfaces are.
+local_ctl()
+{
+	lab_shaper "$ROOT/bin/lqosctl" -c "$LAB_INI" "$@"
+}
+
+pins()
+{
+	local_ctl -j pins | jq -r "$1"
+}
+
+# /sys shows the network namespace it was mounted in.
+xps()
+{
+	ip netns exec "$LAB_NS_SHAPER" sh -c '
+		cat /sys/class/net/subs/queues/tx-0/xps_cpus' 2>/dev/null
+}
+
+PATH=$PATH:/usr/sbin:/sbin
+net_begin 40
+ip netns exec "$LAB_NS_SHAPER" sh -c '
+	echo 1 >/sys/class/net/subs/queues/tx-0/xps_cpus' 2>/dev/null
+XPS_BEFORE=$(xps)
+# Somebody else's clsact and filter have to stay.
+lab_shaper tc qdisc add dev subs clsact
+lab_shaper tc filter add dev subs ingress prio 7 bpf \
+	bytecode '1,6 0 0 4294967295,'
+lab_ini
+is "before: nothing is pinned" "$(pins .run)" none
+like "before: detach finds nothing" "$(local_ctl detach)" \
+	"^nothing of lqosd's is in $LAB_PINS"
+is "... and makes nothing" "$(ls -d "$LAB_PINS" "$LAB_DIR/run" 2>/dev/null)" ""
+
+daemon
+is "pins: the daemon is found to live" "$(pins .run)" live
+is "pins: with its pid" "$(pins .pid)" "$(ctl -j status | jq .pid)"
+is "pins: XDP native on both" \
+	"$(pins '[.attached[] | select(.hook == "xdp native") | .interface] |
+		sort | join(" ")')" "inet subs"
+is "pins: the filters" \
+	"$(pins '[.attached[] | select(.hook == "tc egress") |
+		.interface + ":" + .program] | sort | join(" ")')" \
+	"inet:lq_to_inet subs:lq_to_subs"
+is "pins: as many maps as files" "$(pins '.maps | length')" \
+	"$(find "$LAB_PINS"/maps* -type f | wc -l)"
+is "pins: a map with its module and size" \
+	"$(pins '.maps[] | select(.map == "dp_owners4") |
+		"\(.module) \(.type) \(.entries)"')" \
+	"datapath lpm_trie 131072"
+at_least "pins: memory" "$(pins .bytes)" 1000000
+like "pins: for people" "$(local_ctl pins)" \
+	"inet +xdp native +lq_from_inet +[0-9]+ +xdp_inet"
+OUT=$(local_ctl detach 2>&1)
+is "detach refuses while the daemon lives" $? 1
+like "... and says who" "$OUT" "lqosd \(pid $(pins .pid)\) runs"
+at_least "... and nothing has gone" "$(xdp inet)" 1
+
+lab_stop KILL
+check "somebody keeps a pin beside ours" bpftool map create \
+	"$LAB_PINS/foreign" type array key 4 value 4 entries 1 name foreign
+is "pins: after kill -9 it is left over" "$(pins .run)" left
+like "... in words" "$(local_ctl pins)" "left over, no lqosd lives"
+like "... and what is not ours is named" "$(local_ctl pins)" "$LAB_PINS/foreign"
+OUT=$("$ROOT/bin/lqosctl" -c "$LAB_INI" detach 2>&1)
+is "detach in another network namespace refuses" $? 1
+like "... and says why" "$OUT" "another network namespace"
+at_least "... and nothing has gone" "$(xdp inet)" 1
+OUT=$(local_ctl detach 2>&1)
+is "detach after kill -9" $? 0
+like "... tells the links and maps" "$OUT" "removed [1-9][0-9]* links and [0-9]+"
+like "... and what it put back" "$OUT" "put back as it was: (inet, subs|subs, inet)"
+for side in subs inet; do
+	is "no XDP program on $side" "$(xdp $side)" none
+done
+is "no clsact on inet" "$(lab_shaper tc qdisc show dev inet clsact)" ""
+is "the clsact that was there stays, without filter of ours" \
+	"$(lab_shaper tc filter show dev subs egress)" ""
+like "... and its owner's filter" \
+	"$(lab_shaper tc filter show dev subs ingress)" "pref 7 bpf"
+is "XPS as before" "$(xps)" "$XPS_BEFORE"
+is "only what is somebody else's is pinned" "$(ls "$LAB_PINS")" foreign
+is "nothing in run_dir but the lock" "$(ls "$LAB_DIR/run")" lock
+rm -f "$LAB_PINS/foreign"
+check "detach again finds nothing" local_ctl detach
+
+daemon
+check "detach --force under a living daemon" local_ctl detach --force
+is "... takes all off" "$(xdp subs) $(xdp inet)" "none none"
+check "... and the daemon still answers" ctl -j status
+check "... packets pass" lab_subs ping -q -n -c 2 -W 5 -I 100.64.1.1 \
+	"$LAB_INET4"
+lab_stop
+is "... and it stops cleanly" $? 0
+is "no sanitizer reports" "$(sanitizer_reports)" ""
+rmdir "$LAB_PINS" 2>/dev/null
