@@ -16,7 +16,8 @@ int core_check_settings(const struct core_settings *s)
 {
 	const char *const interfaces[] = {s->to_internet, s->to_subscribers};
 	const char *const dirs[] = {s->run_dir, s->pin_dir};
-	int rc = 0;
+	CORE_CLEANUP(core_cpus_free) struct core_cpus *cpus = NULL;
+	int rc = core_cpus_open(&cpus, s) ? -EINVAL : 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(interfaces); i++) {
 		if (strlen(interfaces[i]) < IF_NAMESIZE)

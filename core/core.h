@@ -39,7 +39,9 @@ struct core_settings {
 	uint32_t max_prefixes;
 	uint32_t lookup_cache; /* entries a CPU, a power of two */
 	uint32_t slow_callback_ms;
-	bool address_spaces; /* a VLAN may be one of its own */
+	bool address_spaces;	  /* a VLAN may be one of its own */
+	const char *exclude_cpus; /* "0,2-3" */
+	bool exclude_efficiency_cores;
 };
 
 struct core {
@@ -173,6 +175,26 @@ int core_check_settings(const struct core_settings *settings);
 /* -EPERM, and which capability is missing: root may be without, in a container
  * or under systemd. */
 int core_check_rights(void);
+
+/* ---- cpus.c: which CPUs packets may be sent to -------------------------- */
+
+struct core_cpus;
+
+/* -EINVAL, -ERANGE: what excludes CPUs makes no sense here; logged. */
+int core_cpus_open(struct core_cpus **out, const struct core_settings *set);
+/* The same of the machine whose /sys/devices is sys, with CPUs 0 to
+ * possible - 1. */
+int core_cpus_new(struct core_cpus **out, const char *sys, uint32_t possible,
+		  const char *exclude, bool efficiency);
+void core_cpus_free(struct core_cpus **cpus);
+/* Ascending; their number is returned, which is never 0.  Valid until the next
+ * core_cpus_look(). */
+uint32_t core_cpus_list(const struct core_cpus *cpus, const uint32_t **list);
+bool core_cpus_has(const struct core_cpus *cpus, uint32_t cpu);
+/* CPUs go offline and come back: fn for each that is online again, or may be
+ * used from now on.  While none is left the list stays. */
+void core_cpus_look(struct core_cpus *cpus, void (*fn)(uint32_t cpu, void *arg),
+		    void *arg);
 
 /* ---- loop.c: with bus.c and log.c all that knows libevent ---------------- */
 

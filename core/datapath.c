@@ -16,45 +16,11 @@
 
 enum { CPUMAP_QUEUE = 2048, INTERFACE_WAIT_MS = 10000 };
 
-/* ---- CPUs --------------------------------------------------------------- */
-
-/* CPU numbers of a list such as "0-3,8"; *out is the caller's. */
-static int read_cpu_list(const char *path, uint32_t possible, uint32_t **out,
-			 uint32_t *n)
-{
-	autofclose FILE *f = fopen(path, "re");
-	autofree uint32_t *cpus = calloc(possible, sizeof(*cpus));
-	uint32_t count = 0;
-	unsigned int from, to;
-	int c;
-
-	if (!f)
-		return -errno;
-	if (!cpus)
-		return -ENOMEM;
-	while (fscanf(f, "%u", &from) == 1) {
-		to = from;
-		c = fgetc(f);
-		if (c == '-' && fscanf(f, "%u", &to) == 1)
-			c = fgetc(f);
-		for (; from <= to && count < possible; from++)
-			cpus[count++] = from;
-		if (c != ',')
-			break;
-	}
-	if (!count)
-		return -ENODATA;
-	*out = steal_ptr(cpus);
-	*n = count;
-	return 0;
-}
-
 uint32_t lqos_cpus(struct lqos_ctx *ctx, const uint32_t **cpus)
 {
 	if (!ctx->core->datapath)
 		return 0;
-	*cpus = ctx->core->datapath->cpus;
-	return ctx->core->datapath->n_cpus;
+	return core_cpus_list(ctx->core->datapath->cpus, cpus);
 }
 
 uint32_t lqos_possible_cpus(struct lqos_ctx *ctx)
@@ -91,11 +57,35 @@ static void watch_interfaces(struct core_datapath *dp)
 	}
 }
 
+/* What an entry has queued is worked off before its thread ends. */
+static int put_cpu(struct core_datapath *dp, uint32_t cpu)
+{
+	struct bpf_cpumap_val value = {.qsize = CPUMAP_QUEUE};
+
+	value.bpf_prog.fd = bpf_program__fd(dp->skel->progs.lq_observe);
+	if (bpf_map_update_elem(dp->cpumap_fd, &cpu, &value, 0))
+		return core_fail(WHO, -errno,
+				 "CPU %u does not go into the cpumap (a kernel "
+				 "before 5.9?)",
+				 cpu);
+	return 0;
+}
+
+/* The thread of its entry has lost its CPU: another one, bound to it. */
+static void cpu_is_back(uint32_t cpu, void *arg)
+{
+	struct core_datapath *dp = arg;
+
+	if (dp->steered)
+		(void)put_cpu(dp, cpu);
+}
+
 uint32_t core_datapath_tick(struct core_datapath *dp, const uint64_t **seen)
 {
 	uint32_t closed = dp->skel->bss->dp_tick;
 
 	watch_interfaces(dp);
+	core_cpus_look(dp->cpus, cpu_is_back, dp);
 	*seen = dp->seen;
 	/* 0 is what a slot without traffic has. */
 	dp->skel->bss->dp_tick = closed + 1 ?: 1;
@@ -178,16 +168,15 @@ static int make_cpumap(struct core_datapath *dp)
 
 static int fill_cpumap(struct core_datapath *dp)
 {
-	struct bpf_cpumap_val value = {.qsize = CPUMAP_QUEUE};
-	uint32_t i;
+	const uint32_t *cpus;
+	uint32_t n = core_cpus_list(dp->cpus, &cpus), i;
+	int rc;
 
-	value.bpf_prog.fd = bpf_program__fd(dp->skel->progs.lq_observe);
-	for (i = 0; i < dp->n_cpus; i++)
-		if (bpf_map_update_elem(dp->cpumap_fd, &dp->cpus[i], &value, 0))
-			return core_fail(WHO, -errno,
-					 "CPU %u does not go into the cpumap "
-					 "(a kernel before 5.9?)",
-					 dp->cpus[i]);
+	for (i = 0; i < n; i++) {
+		rc = put_cpu(dp, cpus[i]);
+		if (rc)
+			return rc;
+	}
 	return pins_add_map(dp->pins, WHO, "lqos_cpumap", dp->cpumap_fd);
 }
 
@@ -330,12 +319,9 @@ static int build(struct core_datapath *dp)
 	if (n < 0)
 		return core_fail(WHO, n, "cannot count the possible CPUs");
 	dp->possible_cpus = n;
-	rc = read_cpu_list("/sys/devices/system/cpu/online", n, &dp->cpus,
-			   &dp->n_cpus);
-	if (rc)
-		return core_fail(WHO, rc,
-				 "cannot read the list of online CPUs");
-	rc = restore_open(&dp->restore, set->run_dir);
+	rc = core_cpus_open(&dp->cpus, set);
+	if (!rc)
+		rc = restore_open(&dp->restore, set->run_dir);
 	if (!rc)
 		rc = find_interfaces(dp);
 	if (!rc)
@@ -412,7 +398,7 @@ void core_datapath_free(struct core_datapath **out)
 		close(dp->cpumap_fd);
 	datapath_bpf__destroy(dp->skel);
 	restore_free(&dp->restore);
-	free(dp->cpus);
+	core_cpus_free(&dp->cpus);
 	free(dp);
 	*out = NULL;
 }

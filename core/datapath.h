@@ -159,8 +159,7 @@ struct core_datapath {
 	struct bpf_link *losses[LOSSES]; /* tracepoints that tell of them */
 	int scratch_fd;
 	uint32_t possible_cpus;
-	uint32_t *cpus;
-	uint32_t n_cpus;
+	struct core_cpus *cpus;
 	const struct dp_counters *counters; /* by CPU */
 	const uint64_t *seen;		    /* by slot */
 	struct datapath_object *objects; /* loaded by modules, newest first */

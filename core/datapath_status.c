@@ -96,15 +96,21 @@ static json_t *counters_json(const struct core_datapath *dp)
 			sum += dp->counters[cpu].count[i];
 		json_object_set_new(sums, counters[i].name, json_integer(sum));
 	}
-	for (i = 0; i < (int)dp->n_cpus; i++) {
-		const __u64 *count = dp->counters[dp->cpus[i]].count;
+	/* Packets arrive on others than they are sent to, too. */
+	for (cpu = 0; cpu < dp->possible_cpus; cpu++) {
+		const __u64 *count = dp->counters[cpu].count;
+		bool used = core_cpus_has(dp->cpus, cpu);
 
+		if (!used && !count[DP_RECEIVED] && !count[DP_OBSERVED] &&
+		    !count[DP_SENT])
+			continue;
 		json_array_append_new(
 			cpus,
-			json_pack("{s:i,s:I,s:I,s:I}", "cpu", (int)dp->cpus[i],
-				  "received", (json_int_t)count[DP_RECEIVED],
-				  "observed", (json_int_t)count[DP_OBSERVED],
-				  "sent", (json_int_t)count[DP_SENT]));
+			json_pack("{s:i,s:b,s:I,s:I,s:I}", "cpu", (int)cpu,
+				  "used", (int)used, "received",
+				  (json_int_t)count[DP_RECEIVED], "observed",
+				  (json_int_t)count[DP_OBSERVED], "sent",
+				  (json_int_t)count[DP_SENT]));
 	}
 	return json_pack("{s:o,s:o}", "total", sums, "cpus", cpus);
 }

@@ -54,6 +54,12 @@ const struct lqos_option core_options[] = {
 	OPT(slow_callback_ms, "50", .min = 1, .max = 10000,
 	    .help = "Callbacks that hold up the daemon longer than this many "
 		    "milliseconds are named in the log."),
+	OPT(exclude_cpus, "",
+	    .help = "CPUs that no packets are sent to, as in 0,2-3; what "
+		    "arrives on one is still received there."),
+	OPT(exclude_efficiency_cores, "yes",
+	    .help = "Leave out the small cores of a CPU that has two kinds, "
+		    "too."),
 	LQOS_OPTIONS_END,
 };
 

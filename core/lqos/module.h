@@ -449,7 +449,8 @@ LQOS_API int lqos_bpf_attach(struct lqos_ctx *ctx, struct bpf_object *obj);
  * The stride of its elements is value_size rounded up to 8.
  */
 LQOS_API int lqos_map_view(struct lqos_ctx *ctx, int map_fd, void **view);
-/* CPUs that packets may be sent to, ascending; their number is returned. */
+/* CPUs that packets may be sent to, ascending; their number is returned.  They
+ * come and go: ask again in every callback. */
 LQOS_API uint32_t lqos_cpus(struct lqos_ctx *ctx, const uint32_t **cpus);
 /* Possible CPUs: the size of arrays indexed by CPU number. */
 LQOS_API uint32_t lqos_possible_cpus(struct lqos_ctx *ctx);
