@@ -1,0 +1,107 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Removes what lqosd and LibreQoS have pinned, so that the next start begins
+# with empty maps.  `lqosctl detach` does more: it also takes our programs off
+# the interfaces and restores their settings.
+
+set -u
+
+bpffs=/sys/fs/bpf
+run_dir=/run/lqos
+force=
+self=${0##*/}
+
+# LibreQoS 1.4 to 2.2, in the BPF file system itself.
+libreqos=(map_traffic map_ip_to_cpu_and_tc ip_to_cpu_and_tc_hotcache
+	ip_mapping_epoch tc_classify_control cpu_map cpus_available
+	map_txq_config bifrost_interface_map bifrost_vlan_map flowbee
+	heimdall heimdall_config heimdall_watching packet_ts flow_state
+	rtt_tracker map_ip_to_cpu_and_tc_recip)
+
+usage()
+{
+	cat <<-END
+		usage: $self [-f] [-d BPFFS] [-r RUN_DIR]
+
+		  -f  even while a daemon lives
+		  -d  where the pins are ($bpffs); ours are in lqos/ there
+		  -r  where a daemon would have its lock ($run_dir)
+	END
+}
+
+# Does somebody hold it?  Ours lock their pins and their run directory.
+is_locked()
+{
+	[ -e "$1" ] && ! flock -n -s "$1" true
+}
+
+# LibreQoS's daemon writes its pid, and leaves it there when it crashes.
+lives()
+{
+	local pid comm
+
+	{ pid=$(<"$1"); } 2>/dev/null || return 1
+	[[ $pid =~ ^[0-9]+$ ]] || return 1
+	{ comm=$(<"/proc/$pid/comm"); } 2>/dev/null || return 1
+	[[ $comm == *lqosd* ]]
+}
+
+# Flag 10000: it listens.
+listens()
+{
+	awk -v path="$1" '$4 == "00010000" && $8 == path { found = 1 }
+		END { exit !found }' /proc/net/unix
+}
+
+# Who it is that lives, if anybody.
+daemon()
+{
+	if is_locked "$bpffs/lqos"; then
+		echo "the lqosd that has its pins in $bpffs/lqos"
+	elif is_locked "$run_dir/lock"; then
+		echo "lqosd (pid $(<"$run_dir/lock"))"
+	elif lives "$run_dir/lqosd.lock"; then
+		echo "LibreQoS's lqosd (pid $(<"$run_dir/lqosd.lock"))"
+	elif listens "$run_dir/bus"; then
+		echo "what listens on $run_dir/bus"
+	else
+		return 1
+	fi
+}
+
+while getopts fd:r:h option; do
+	case $option in
+	f) force=1 ;;
+	d) bpffs=${OPTARG%/} ;;
+	r) run_dir=${OPTARG%/} ;;
+	h)
+		usage
+		exit 0
+		;;
+	*)
+		usage >&2
+		exit 2
+		;;
+	esac
+done
+if [ $OPTIND -le $# ]; then
+	usage >&2
+	exit 2
+fi
+if [ ! -d "$bpffs" ]; then
+	echo "$self: $bpffs: no such directory: is a BPF file system" \
+		"mounted there?" >&2
+	exit 1
+fi
+if [ -z "$force" ] && who=$(daemon); then
+	echo "$self: $who is alive: stop it first, or use -f" >&2
+	exit 1
+fi
+
+rc=0
+rm -vf "${libreqos[@]/#/$bpffs/}" || rc=1
+if [ -d "$bpffs/lqos" ]; then
+	rm -vrf "$bpffs/lqos" || rc=1
+fi
+exit $rc
