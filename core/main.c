@@ -559,6 +559,11 @@ int main(int argc, char **argv)
 		rc = help_config(a.module_dir);
 		break;
 	case RUN:
+		/* Who asks for a reload before the files are read once gets
+		 * what he wants. */
+		signal(SIGHUP, SIG_IGN);
+		rc = serve(&a);
+		break;
 	case TEST:
 		rc = serve(&a);
 		break;
