@@ -250,11 +250,11 @@ lab_ctl()
 	"$root/bin/lqosctl" -S "$LAB_BUS" "$@"
 }
 
-# lab_start ROOT [ARGUMENT...]: runs lqosd, and waits until it answers; its pid
-# goes into LAB_DAEMON, what it says to LAB_LOG.
-lab_start()
+# lab_spawn ROOT [ARGUMENT...]: runs lqosd; its pid goes into LAB_DAEMON, what it
+# says to LAB_LOG.
+lab_spawn()
 {
-	local root=$1 i tries=${LAB_START_TRIES:-300}
+	local root=$1
 
 	shift
 	# Dies with us, but of TERM: it then cleans up after itself.
@@ -263,6 +263,13 @@ lab_start()
 		"$root/sbin/lqosd" -c "$LAB_INI" "$@" \
 		</dev/null >>"$LAB_LOG" 2>&1 &
 	LAB_DAEMON=$!
+}
+
+# lab_answers ROOT: waits until the lqosd that was spawned answers.
+lab_answers()
+{
+	local root=$1 i tries=${LAB_START_TRIES:-300}
+
 	for ((i = 0; i < tries; i++)); do
 		lab_ctl "$root" -j status >/dev/null 2>&1 && return
 		if ! kill -0 "$LAB_DAEMON" 2>/dev/null; then
@@ -279,6 +286,12 @@ lab_start()
 	lab_say "lqosd (pid $LAB_DAEMON) does not answer at $LAB_BUS after" \
 		"$((tries / 10)) s, see $LAB_LOG"
 	return 1
+}
+
+# lab_start ROOT [ARGUMENT...]: runs lqosd, and waits until it answers.
+lab_start()
+{
+	lab_spawn "$@" && lab_answers "$1"
 }
 
 # lab_stop [SIGNAL]: ends lqosd; returns its exit status.
