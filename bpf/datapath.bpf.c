@@ -12,12 +12,17 @@ const volatile __u32 dp_use_metadata = 1;
 /* What leaves by the one interface is observed there: its descriptor must be
  * of this crossing, not of an arrival. */
 const volatile __u32 dp_one_interface;
-/* The interface on which packets to subscribers arrive; 0: none. */
-const volatile __u32 dp_inet_ifindex;
+/* Both sides are VLANs of one interface, which frames leave by again. */
+const volatile __u32 dp_stick;
+const volatile struct dp_vlan dp_vlans[DP_VLANS];
 const volatile __u32 dp_cpumap_id;
 
-/* Written by user space once a second. */
+/* Written by user space: dp_tick once a second, the others as need be.  Until
+ * dp_bypass (CLOCK_MONOTONIC; 0: off) packets pass untouched, whether or not
+ * user space is alive to end it. */
 volatile __u32 dp_tick;
+volatile __u64 dp_bypass;
+volatile struct dp_port dp_ports[DP_PORTS];
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -45,27 +50,82 @@ struct {
 	__type(value, struct dp_circuit);
 } dp_circuits SEC(".maps");
 
+static __always_inline volatile struct dp_port *port_of(__u32 ifindex)
+{
+	int i;
+
+#pragma unroll
+	for (i = 0; i < DP_PORTS; i++)
+		if (dp_ports[i].ifindex == ifindex)
+			return &dp_ports[i];
+	return NULL;
+}
+
+static __always_inline bool bypassed(void)
+{
+	__u64 until = dp_bypass;
+
+	return until && bpf_ktime_get_coarse_ns() < until;
+}
+
+/* Which way a frame goes, and in which address space. */
+struct way {
+	enum lqos_direction direction;
+	__u32 space;
+};
+
+/* vid is of the frame's outer tag, direction the interface's: on a stick it is
+ * the tag that says.  -1: its VLAN is in no pair. */
+static __always_inline int find_way(enum lqos_direction direction, bool arrives,
+				    __u32 vid, struct way *way)
+{
+	const volatile struct dp_vlan *vlan = &dp_vlans[vid & (DP_VLANS - 1)];
+
+	way->direction = direction;
+	way->space = dp_address_spaces ? vid : 0;
+	if (!dp_stick)
+		return 0;
+	if (!vlan->partner)
+		return -1;
+	way->direction = !!vlan->internet == arrives ? LQOS_DOWN : LQOS_UP;
+	/* Both VLANs of a pair are the same space: the subscribers'. */
+	if (dp_address_spaces && vlan->internet)
+		way->space = vlan->partner;
+	return 0;
+}
+
+/* Whose VLAN does not matter, its frames' tags are not looked at. */
+static __always_inline __u32 frame_vid(void *data, void *data_end)
+{
+	return dp_stick || dp_address_spaces ? parse_vid(data, data_end) : 0;
+}
+
+static __always_inline void blank(struct lqos_packet *pkt)
+{
+	*pkt = (struct lqos_packet){
+		.magic = LQOS_PACKET_MAGIC,
+		.version = LQOS_PACKET_VERSION,
+		.cpu = 0xffff,
+	};
+}
+
 /* Makes the descriptor of a frame.  What is odd about it is counted where it is
  * met first: counters is NULL where it has been met before. */
 static __always_inline void describe(void *data, void *data_end,
-				     enum lqos_direction direction, __u32 cpu,
+				     const struct way *way, __u32 cpu,
 				     struct dp_counters *counters,
 				     struct lqos_packet *pkt)
 {
-	struct parsed p = {};
-	enum dp_counter reason = parse(data, data_end, direction, &p);
+	struct parsed p = {.space = way->space};
+	enum dp_counter reason = parse(data, data_end, way->direction, &p);
 
 	if (counters && reason < DP_COUNTERS)
 		counters->count[reason]++;
-	pkt->magic = LQOS_PACKET_MAGIC;
-	pkt->version = LQOS_PACKET_VERSION;
+	blank(pkt);
 	pkt->flags = p.flags;
 	pkt->l3_off = p.l3_off;
 	pkt->l4_proto = p.proto;
 	pkt->l4_off = p.l4_off;
-	pkt->slot = 0;
-	pkt->handle = 0;
-	pkt->cpu = 0xffff;
 	pkt->space = p.space;
 	if (p.flags & LQOS_PACKET_IP)
 		owner_find(&p, cpu, counters, pkt);
@@ -103,11 +163,20 @@ static __always_inline int ingress(struct xdp_md *ctx,
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct dp_counters *counters = bpf_map_lookup_elem(&dp_counters, &cpu);
 	struct lqos_packet pkt;
+	struct way way;
 
 	if (!counters)
 		return XDP_PASS;
 	counters->count[DP_RECEIVED]++;
-	describe(data, data_end, direction, cpu, counters, &pkt);
+	if (bypassed()) {
+		counters->count[DP_BYPASSED]++;
+		return XDP_PASS;
+	}
+	if (find_way(direction, true, frame_vid(data, data_end), &way)) {
+		counters->count[DP_NO_PAIR]++;
+		return XDP_PASS;
+	}
+	describe(data, data_end, &way, cpu, counters, &pkt);
 	if (to_metadata(ctx, &pkt)) {
 		counters->count[DP_NO_METADATA]++;
 		to_scratch(&pkt);
@@ -126,6 +195,12 @@ SEC("xdp")
 int lq_from_subs(struct xdp_md *ctx)
 {
 	return ingress(ctx, LQOS_UP);
+}
+
+SEC("xdp")
+int lq_from_stick(struct xdp_md *ctx)
+{
+	return ingress(ctx, LQOS_UP); /* or down: its tag says */
 }
 
 static __always_inline void mark_seen(__u32 slot)
@@ -149,18 +224,21 @@ int lq_observe(struct xdp_md *ctx)
 	void *data = (void *)(long)ctx->data;
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct dp_counters *counters = bpf_map_lookup_elem(&dp_counters, &cpu);
-	enum lqos_direction direction = LQOS_UP;
+	volatile struct dp_port *port;
 	struct lqos_packet pkt;
+	struct way way;
 
 	if (!counters)
 		return XDP_PASS;
 	counters->count[DP_OBSERVED]++;
 	if (lqos_packet_from_meta((void *)(long)ctx->data_meta, data, &pkt) &&
 	    (dp_cpumap_id || lqos_packet_from_scratch(&pkt))) {
-		if (ctx->ingress_ifindex == dp_inet_ifindex)
-			direction = LQOS_DOWN;
+		port = port_of(ctx->ingress_ifindex);
 		counters->count[DP_PARSED_AGAIN]++;
-		describe(data, data_end, direction, cpu, NULL, &pkt);
+		if (find_way(port && port->internet ? LQOS_DOWN : LQOS_UP, true,
+			     frame_vid(data, data_end), &way))
+			return XDP_PASS;
+		describe(data, data_end, &way, cpu, NULL, &pkt);
 		if (to_metadata(ctx, &pkt))
 			to_scratch(&pkt);
 	}
@@ -185,6 +263,16 @@ static __always_inline void pull_headers(struct __sk_buff *skb)
 		bpf_skb_pull_data(skb, want);
 }
 
+/* The same for an skb, whose outer tag may be beside the frame. */
+static __always_inline __u32 skb_vid(struct __sk_buff *skb)
+{
+	if (!dp_stick && !dp_address_spaces)
+		return 0;
+	return skb->vlan_present ? skb->vlan_tci & 0xfff
+				 : parse_vid((void *)(long)skb->data,
+					     (void *)(long)skb->data_end);
+}
+
 static __always_inline int egress(struct __sk_buff *skb,
 				  enum lqos_direction direction)
 {
@@ -193,21 +281,26 @@ static __always_inline int egress(struct __sk_buff *skb,
 	void *meta = (void *)(long)skb->data_meta;
 	void *data = (void *)(long)skb->data;
 	struct lqos_packet pkt;
+	struct way way;
 
 	if (!counters)
 		return TC_ACT_UNSPEC;
 	counters->count[DP_SENT]++;
+	if (bypassed())
+		return TC_ACT_UNSPEC;
 	/* A pointer must stay one: clang would copy its lower half only. */
 	asm volatile("" : "+r"(data));
-	if (dp_one_interface || lqos_packet_from_meta(meta, data, &pkt) ||
-	    lqos_direction(&pkt) != direction) {
+	if (find_way(direction, false, skb_vid(skb), &way)) {
+		blank(&pkt);
+	} else if (dp_one_interface ||
+		   lqos_packet_from_meta(meta, data, &pkt) ||
+		   lqos_direction(&pkt) != way.direction) {
 		/* Made here; or it turned round: who was its sender's
 		 * subscriber is not its receiver's. */
 		counters->count[DP_SENT_PARSED]++;
 		pull_headers(skb);
 		describe((void *)(long)skb->data, (void *)(long)skb->data_end,
-			 direction, cpu, dp_one_interface ? counters : NULL,
-			 &pkt);
+			 &way, cpu, dp_one_interface ? counters : NULL, &pkt);
 	} else if (skb->vlan_present || pkt.l3_off != ETHER_LEN) {
 		/* Tags come and go on the way: where its headers are now is not
 		 * known without another parse. */
@@ -229,6 +322,61 @@ SEC("tc")
 int lq_to_subs(struct __sk_buff *skb)
 {
 	return egress(skb, LQOS_DOWN);
+}
+
+SEC("tc")
+int lq_to_stick(struct __sk_buff *skb)
+{
+	return egress(skb, LQOS_UP); /* or down: its tag says */
+}
+
+/* From the VLAN of one side into its partner's, with priority and DEI kept.
+ * -1: its VLAN is in no pair. */
+static __always_inline int swap_vlan(struct __sk_buff *skb)
+{
+	__u32 vid = skb_vid(skb),
+	      partner = dp_vlans[vid & (DP_VLANS - 1)].partner;
+	void *data_end = (void *)(long)skb->data_end;
+	__u8 *tag = (void *)(long)skb->data + ETHER_LEN;
+	__u32 proto = skb->vlan_proto, tci;
+	__u16 swapped;
+
+	if (!partner)
+		return -1;
+	if (skb->vlan_present) {
+		tci = (skb->vlan_tci & 0xf000) | partner;
+		return bpf_skb_vlan_pop(skb)
+			       ?: bpf_skb_vlan_push(skb, proto, tci);
+	}
+	if ((void *)(tag + 1) > data_end)
+		return -1;
+	swapped = bpf_htons((tag[0] & 0xf0) << 8 | partner);
+	return bpf_skb_store_bytes(skb, ETHER_LEN, &swapped, sizeof(swapped),
+				   BPF_F_RECOMPUTE_CSUM);
+}
+
+/*
+ * The bridge of our own: whatever arrives leaves by the other interface of the
+ * pair, or on a stick by the same, in the other VLAN.  It needs no user space.
+ */
+SEC("tc")
+int lq_forward(struct __sk_buff *skb)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct dp_counters *counters = bpf_map_lookup_elem(&dp_counters, &cpu);
+	volatile struct dp_port *port = port_of(skb->ifindex);
+	__u32 peer = port ? port->peer : 0;
+
+	if (!counters)
+		return TC_ACT_UNSPEC;
+	if (!peer) {
+		counters->count[DP_NO_PEER]++;
+		return TC_ACT_UNSPEC;
+	}
+	if (dp_stick && swap_vlan(skb))
+		return TC_ACT_UNSPEC;
+	counters->count[DP_FORWARDED]++;
+	return bpf_redirect(peer, 0);
 }
 
 /* Head of the observe stage for what leaves by a single interface. */

@@ -24,6 +24,10 @@ enum dp_counter {
 	DP_SENT,	 /* skbs at the egress stage */
 	DP_SENT_PARSED,	 /* ... that came without a descriptor */
 	DP_CPU_LOST,	 /* lost on the way to their CPU */
+	DP_FORWARDED,	 /* sent out of the other interface by us */
+	DP_NO_PEER,	 /* not so: the other interface is gone; passed */
+	DP_NO_PAIR,	 /* on a stick: its VLAN is in no pair; passed */
+	DP_BYPASSED,	 /* passed untouched, as somebody wished */
 	DP_COUNTERS,
 	DP_COUNTERS_ROOM = 24,
 };
@@ -31,6 +35,22 @@ enum dp_counter {
 struct dp_counters {
 	__u64 count[DP_COUNTERS_ROOM];
 };
+
+/* An interface: user space writes it, while packets flow too. */
+struct dp_port {
+	__u32 ifindex;	/* 0: none */
+	__u32 peer;	/* what arrives leaves by it; 0: as the kernel will */
+	__u32 internet; /* it faces the internet */
+	__u32 reserved;
+};
+
+/* A VLAN of an interface on a stick, by its id. */
+struct dp_vlan {
+	__u16 partner;	/* the VLAN on the other side; 0: none */
+	__u16 internet; /* this one faces the internet */
+};
+
+enum { DP_PORTS = 16, DP_VLANS = 4096 };
 
 /* Keys of the two longest-prefix-match tries, in network order.  space is a
  * VLAN id, 0: none; prefixlen counts its 32 bits too. */
@@ -75,6 +95,8 @@ struct dp_cached {
 
 #ifndef __cplusplus
 _Static_assert(sizeof(struct dp_counters) % 64 == 0, "whole cache lines");
+_Static_assert(sizeof(struct dp_port) == 16, "layout");
+_Static_assert(sizeof(struct dp_vlan) == 4, "layout");
 _Static_assert(sizeof(struct dp_key4) == 12, "layout");
 _Static_assert(sizeof(struct dp_key6) == 24, "layout");
 _Static_assert(sizeof(struct dp_owner) == 12, "layout");

@@ -281,17 +281,27 @@ int attach_check(const struct attachment *a, const char *pin_dir)
 			 a->name, holder, a->name);
 }
 
-int attach_tc(struct attachment *a, int prog_fd, struct restore *restore)
+static const struct {
+	enum bpf_tc_attach_point point;
+	const char *name;
+	const char *note; /* in the restore file: ours is on it */
+} ways[] = {
+	[TC_OUT] = {BPF_TC_EGRESS, "egress", "filter"},
+	[TC_IN] = {BPF_TC_INGRESS, "ingress", "forward"},
+};
+
+int attach_tc(struct attachment *a, enum tc_way way, int prog_fd,
+	      struct restore *restore)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)a->iface.ifindex,
-		    .attach_point = BPF_TC_EGRESS);
+		    .attach_point = ways[way].point);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE,
 		    .priority = TC_PRIORITY, .prog_fd = prog_fd,
 		    .flags = BPF_TC_F_REPLACE);
 	int rc;
 
 	/* Noted first: whoever comes after a crash knows to take it off. */
-	rc = restore_note(restore, a->name, "filter", "none");
+	rc = restore_note(restore, a->name, ways[way].note, "none");
 	if (!rc && !has_qdisc(a->iface.ifindex, "clsact")) {
 		rc = restore_note(restore, a->name, "clsact", "none");
 		if (!rc)
@@ -302,24 +312,34 @@ int attach_tc(struct attachment *a, int prog_fd, struct restore *restore)
 				 a->name);
 	rc = bpf_tc_attach(&hook, &opts);
 	if (rc)
-		return core_fail(WHO, rc, "%s: cannot attach to TC egress",
-				 a->name);
+		return core_fail(WHO, rc, "%s: cannot attach to TC %s", a->name,
+				 ways[way].name);
 	return 0;
 }
 
-static void detach_tc(struct attachment *a, const struct restore *restore)
+void detach_tc(struct attachment *a, enum tc_way way,
+	       const struct restore *restore)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)a->iface.ifindex,
-		    .attach_point = BPF_TC_EGRESS);
+		    .attach_point = ways[way].point);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE,
 		    .priority = TC_PRIORITY);
 	int rc;
 
-	if (!has_qdisc(a->iface.ifindex, "clsact"))
+	if (!restore_get(restore, a->name, ways[way].note))
 		return;
 	rc = bpf_tc_detach(&hook, &opts);
 	if (rc && rc != -ENOENT)
-		core_fail(WHO, rc, "%s: cannot detach from TC egress", a->name);
+		core_fail(WHO, rc, "%s: cannot detach from TC %s", a->name,
+			  ways[way].name);
+}
+
+static void remove_clsact(struct attachment *a, const struct restore *restore)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)a->iface.ifindex,
+		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	int rc;
+
 	if (!restore_get(restore, a->name, "clsact"))
 		return;
 	/* Made by us, but others may have moved in. */
@@ -333,11 +353,31 @@ static void detach_tc(struct attachment *a, const struct restore *restore)
 			 a->name);
 		return;
 	}
-	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
 	rc = bpf_tc_hook_destroy(&hook);
 	if (rc)
 		core_fail(WHO, rc, "%s: cannot remove its clsact qdisc",
 			  a->name);
+}
+
+bool attach_holds(const struct attachment *a)
+{
+	struct bpf_link_info info = {};
+	uint32_t len = sizeof(info);
+	char name[IF_NAMESIZE];
+
+	return if_indextoname(a->iface.ifindex, name) &&
+	       !bpf_obj_get_info_by_fd(a->xdp_link, &info, &len) &&
+	       info.xdp.ifindex == a->iface.ifindex;
+}
+
+void attach_claim(const struct attachment *a, const char *path,
+		  const char *pin_dir)
+{
+	char wanted[PATH_MAX];
+
+	link_path(wanted, sizeof(wanted), a, pin_dir);
+	if (strcmp(path, wanted) && rename(path, wanted))
+		core_fail(WHO, -errno, "cannot rename %s to %s", path, wanted);
 }
 
 void attach_undo(struct attachment *a, const char *pin_dir,
@@ -355,8 +395,11 @@ void attach_undo(struct attachment *a, const char *pin_dir,
 				  a->name);
 		close(steal_fd(&a->xdp_link));
 	}
-	if (a->tc)
-		detach_tc(a, restore);
+	if (a->tc && has_qdisc(a->iface.ifindex, "clsact")) {
+		detach_tc(a, TC_IN, restore);
+		detach_tc(a, TC_OUT, restore);
+		remove_clsact(a, restore);
+	}
 	a->tc = false;
 }
 

@@ -2,7 +2,6 @@
 /* What can be told to be wrong before anything is touched. */
 #include <inttypes.h>
 #include <linux/capability.h>
-#include <net/if.h>
 #include <string.h>
 
 #include "core/cleanup.h"
@@ -14,26 +13,12 @@
 
 int core_check_settings(const struct core_settings *s)
 {
-	const char *const interfaces[] = {s->to_internet, s->to_subscribers};
 	const char *const dirs[] = {s->run_dir, s->pin_dir};
 	CORE_CLEANUP(core_cpus_free) struct core_cpus *cpus = NULL;
+	struct core_topology topology;
 	int rc = core_cpus_open(&cpus, s) ? -EINVAL : 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(interfaces); i++) {
-		if (strlen(interfaces[i]) < IF_NAMESIZE)
-			continue;
-		core_log(SELF, LQOS_ERR,
-			 "interface %s: a name has at most %d characters",
-			 interfaces[i], IF_NAMESIZE - 1);
-		rc = -EINVAL;
-	}
-	if (*s->to_internet && !strcmp(s->to_internet, s->to_subscribers)) {
-		core_log(SELF, LQOS_ERR,
-			 "to_internet and to_subscribers are both %s: give two "
-			 "interfaces, or one of the two",
-			 s->to_internet);
-		rc = -EINVAL;
-	}
+	rc = core_topology_read(&topology, s) ?: rc;
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
 		if (*dirs[i] == '/')
 			continue;

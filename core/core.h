@@ -27,6 +27,8 @@ struct core_settings {
 	const char *modules;
 	const char *to_internet;
 	const char *to_subscribers;
+	const char *bridge; /* linux|xdp */
+	const char *vlans;
 	const char *shaped_devices;
 	const char *network_json;
 	const char *run_dir;
@@ -505,6 +507,34 @@ int core_prefix_parse(const char *text, struct lqos_prefix *out, char *why,
 #define CORE_PREFIX_TEXT (INET6_ADDRSTRLEN + sizeof("%4094/128"))
 const char *core_prefix_text(const struct lqos_prefix *p, char *buf,
 			     size_t size);
+
+/* ---- topology.c: the interfaces, as configured --------------------------- */
+
+enum {
+	CORE_PAIRS_MAX = 8,
+	CORE_PORTS_MAX = 2 * CORE_PAIRS_MAX,
+	CORE_PORT_NAME = 16,
+	CORE_VLAN_MAX = 4094,
+};
+
+/* The two of a pair follow each other: the internet's is the even one. */
+struct core_topology {
+	struct core_port {
+		char name[CORE_PORT_NAME];
+		enum lqos_side side;
+		uint32_t pair;
+	} ports[CORE_PORTS_MAX];
+	uint32_t n_ports; /* 0: none is configured */
+	struct {
+		uint16_t internet, subscribers;
+	} vlans[CORE_VLAN_MAX / 2];
+	uint32_t n_vlans;
+	bool forwards; /* we, and not the kernel's bridge */
+};
+
+/* -EINVAL: what the settings say makes no sense, which has been logged. */
+int core_topology_read(struct core_topology *out,
+		       const struct core_settings *s);
 
 /* ---- datapath.c, chain.c, attach.c, pins.c ------------------------------- */
 

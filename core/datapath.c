@@ -14,7 +14,7 @@
 
 #define WHO "datapath"
 
-enum { CPUMAP_QUEUE = 2048, INTERFACE_WAIT_MS = 10000 };
+enum { CPUMAP_QUEUE = 2048 };
 
 uint32_t lqos_cpus(struct lqos_ctx *ctx, const uint32_t **cpus)
 {
@@ -37,24 +37,6 @@ const struct lqos_interface *lqos_interface(struct lqos_ctx *ctx, uint32_t i)
 {
 	return i < lqos_interfaces(ctx) ? &ctx->core->datapath->at[i].iface
 					: NULL;
-}
-
-/* An interface may be taken away, or be another one of the same name now. */
-static void watch_interfaces(struct core_datapath *dp)
-{
-	uint32_t i, bit;
-
-	for (i = 0; i < dp->n_at; i++) {
-		bit = 1U << i;
-		if (dp->gone & bit ||
-		    if_nametoindex(dp->at[i].name) == dp->at[i].iface.ifindex)
-			continue;
-		dp->gone |= bit;
-		core_log(WHO, LQOS_ERR,
-			 "%s is gone: nothing of it is seen or steered any "
-			 "more; restart lqosd when it is back",
-			 dp->at[i].name);
-	}
 }
 
 /* What an entry has queued is worked off before its thread ends. */
@@ -84,7 +66,7 @@ uint32_t core_datapath_tick(struct core_datapath *dp, const uint64_t **seen)
 {
 	uint32_t closed = dp->skel->bss->dp_tick;
 
-	watch_interfaces(dp);
+	ports_watch(dp);
 	core_cpus_look(dp->cpus, cpu_is_back, dp);
 	*seen = dp->seen;
 	/* 0 is what a slot without traffic has. */
@@ -101,52 +83,6 @@ static uint32_t round_up_pow2(uint32_t n)
 	while (p < n)
 		p *= 2;
 	return p;
-}
-
-static int find_interfaces(struct core_datapath *dp)
-{
-	const struct core_settings *set = &dp->core->settings;
-	const struct {
-		const char *name;
-		enum lqos_side side;
-	} want[DATAPATH_INTERFACES] = {
-		{set->to_internet, LQOS_TO_INTERNET},
-		{set->to_subscribers, LQOS_TO_SUBSCRIBERS},
-	};
-	size_t i;
-	int rc;
-
-	for (i = 0; i < ARRAY_SIZE(want); i++) {
-		struct attachment *a = &dp->at[dp->n_at];
-
-		if (!want[i].name || !want[i].name[0])
-			continue;
-		if (strlen(want[i].name) >= sizeof(a->name))
-			return core_fail(WHO, -ENAMETOOLONG,
-					 "%s: an interface's name has at most "
-					 "%d characters",
-					 want[i].name, IF_NAMESIZE - 1);
-		rc = interface_find(&a->iface, want[i].name, want[i].side,
-				    INTERFACE_WAIT_MS);
-		if (rc)
-			return rc;
-		strcpy(a->name, want[i].name);
-		a->iface.name = a->name;
-		a->xdp_link = -1;
-		dp->n_at++;
-	}
-	if (!dp->n_at)
-		return core_fail(WHO, -EINVAL,
-				 "no interface: set to_internet "
-				 "and to_subscribers in [lqosd], or give -i");
-	if (dp->n_at == 2 && dp->at[0].iface.ifindex == dp->at[1].iface.ifindex)
-		return core_fail(WHO, -EINVAL,
-				 "to_internet and to_subscribers "
-				 "are both %s: give two interfaces, or one of "
-				 "the two",
-				 dp->at[0].name);
-	dp->one_interface = dp->n_at == 1;
-	return 0;
 }
 
 static int make_cpumap(struct core_datapath *dp)
@@ -240,9 +176,8 @@ static int size_maps(struct core_datapath *dp)
 	skel->rodata->dp_cache_mask = cache - 1;
 	skel->rodata->dp_seed = seed;
 	skel->rodata->dp_use_metadata = !strcmp(set->metadata, "auto");
-	skel->rodata->dp_one_interface = dp->one_interface;
-	if (dp->at[0].iface.side == LQOS_TO_INTERNET)
-		skel->rodata->dp_inet_ifindex = dp->at[0].iface.ifindex;
+	skel->rodata->dp_address_spaces = set->address_spaces;
+	ports_prepare(dp);
 	skel->bss->dp_epoch = 1;
 	skel->bss->dp_tick = 1;
 	return rc;
@@ -267,6 +202,7 @@ static int load_entries(struct core_datapath *dp)
 	bpf_program__set_autoload(skel->progs.lq_refused, dp->steered);
 	datapath_set_type(dp, skel->progs.lq_from_inet, STAGE_INGRESS);
 	datapath_set_type(dp, skel->progs.lq_from_subs, STAGE_INGRESS);
+	datapath_set_type(dp, skel->progs.lq_from_stick, STAGE_INGRESS);
 	datapath_set_type(dp, skel->progs.lq_observe, STAGE_OBSERVE);
 	bpf_program__set_autoload(skel->progs.lq_observe_tc, dp->one_interface);
 	rc = datapath_bpf__load(skel);
@@ -323,7 +259,7 @@ static int build(struct core_datapath *dp)
 	if (!rc)
 		rc = restore_open(&dp->restore, set->run_dir);
 	if (!rc)
-		rc = find_interfaces(dp);
+		rc = ports_find(dp);
 	if (!rc)
 		rc = pins_open(&dp->pins, set->pin_dir);
 	if (!rc)
@@ -376,19 +312,13 @@ int core_datapath_new(struct core_datapath **out, struct core *core,
 void core_datapath_free(struct core_datapath **out)
 {
 	struct core_datapath *dp = *out;
-	const char *pin_dir;
-	uint32_t i;
+	int i;
 
 	if (!dp)
 		return;
-	pin_dir = dp->core->settings.pin_dir;
 	if (dp->core->registry)
 		core_registry_hook(dp->core->registry, NULL);
-	for (i = 0; i < dp->n_at; i++) {
-		attach_undo(&dp->at[i], pin_dir, dp->restore);
-		if (dp->attached)
-			interface_restore_xps(&dp->at[i].iface, dp->restore);
-	}
+	ports_detach(dp);
 	if (dp->attached)
 		restore_done(dp->restore);
 	pins_close(&dp->pins);
@@ -403,62 +333,22 @@ void core_datapath_free(struct core_datapath **out)
 	*out = NULL;
 }
 
-static int attach_all(struct core_datapath *dp)
-{
-	const struct core_settings *set = &dp->core->settings;
-	struct datapath_bpf *skel = dp->skel;
-	struct bpf_program *prog;
-	struct attachment *a;
-	int rc = 0;
-
-	/* The way out first: nothing arrives there unclassified. */
-	for (a = dp->at; a < dp->at + dp->n_at && !rc; a++) {
-		prog = a->iface.side == LQOS_TO_INTERNET
-			       ? skel->progs.lq_to_inet
-			       : skel->progs.lq_to_subs;
-		rc = attach_tc(a, bpf_program__fd(prog), dp->restore);
-	}
-	for (a = dp->at; a < dp->at + dp->n_at && !rc; a++) {
-		prog = a->iface.side == LQOS_TO_INTERNET
-			       ? skel->progs.lq_from_inet
-			       : skel->progs.lq_from_subs;
-		rc = attach_xdp(a, bpf_program__fd(prog), set->xdp_mode,
-				set->pin_dir);
-		/* Last: drivers that make their rings anew for XDP set XPS. */
-		if (!rc && dp->steered)
-			rc = interface_clear_xps(&a->iface, dp->restore);
-	}
-	return rc;
-}
-
 int core_datapath_attach(struct core_datapath *dp)
 {
-	const struct core_settings *set = &dp->core->settings;
-	uint32_t i;
-	int rc;
+	int rc = ports_check(dp);
 
-	for (i = 0; i < dp->n_at; i++) {
-		rc = attach_check(&dp->at[i], set->pin_dir);
-		if (rc)
-			return rc;
-	}
-	rc = core_owners_start(dp);
+	if (!rc)
+		rc = core_owners_start(dp);
+	if (!rc)
+		rc = pins_publish(dp->pins);
 	if (rc)
 		return rc;
-	rc = pins_publish(dp->pins);
-	if (rc)
-		return rc;
-	/* From here on there is something to undo, on all of them. */
 	dp->attached = true;
-	for (i = 0; i < dp->n_at; i++)
-		dp->at[i].tc = true;
-	rc = attach_all(dp);
+	rc = ports_attach(dp);
 	if (rc)
 		return rc;
 	if (dp->steered)
 		count_lost(dp);
-	for (i = 0; dp->steered && i < dp->n_at; i++)
-		interface_advise(&dp->at[i].iface);
 	datapath_leave_others(dp);
 	pins_commit(dp->pins);
 	return 0;

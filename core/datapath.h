@@ -58,6 +58,13 @@ const char *restore_get(const struct restore *restore, const char *interface,
  * is the value before any run of ours. */
 int restore_note(struct restore *restore, const char *interface,
 		 const char *key, const char *value);
+/* It is back as it was. */
+void restore_unnote(struct restore *restore, const char *interface,
+		    const char *key);
+/* The interface has another name now. */
+void restore_rename(struct restore *restore, const char *from, const char *to);
+/* The interface is no more. */
+void restore_forget(struct restore *restore, const char *interface);
 /* fn for each interface there are notes of; true: put back, forget them. */
 void restore_each(struct restore *restore,
 		  bool (*fn)(const char *interface, void *arg), void *arg);
@@ -76,6 +83,12 @@ int interface_clear_xps(const struct lqos_interface *iface,
 void interface_restore_xps(const struct lqos_interface *iface,
 			   const struct restore *restore);
 
+/* Every frame is to arrive, whomever it is for. */
+int interface_set_promisc(const struct lqos_interface *iface,
+			  struct restore *restore);
+void interface_restore_promisc(const struct lqos_interface *iface,
+			       const struct restore *restore);
+
 /* Logs what about the interface costs speed when packets go by cpumap. */
 void interface_advise(const struct lqos_interface *iface);
 
@@ -90,6 +103,8 @@ struct attachment {
 	char name[IF_NAMESIZE]; /* iface.name points here */
 	int xdp_link;		/* -1: none */
 	bool tc;
+	bool gone;     /* the interface is not there any more */
+	uint32_t wait; /* ticks until it is tried again */
 };
 
 /* -EBUSY: somebody else's XDP program is on the interface; -EEXIST: an ingress
@@ -99,10 +114,21 @@ int attach_check(const struct attachment *a, const char *pin_dir);
  * prog_fd into it; says in a->iface.native which mode it is. */
 int attach_xdp(struct attachment *a, int prog_fd, const char *mode,
 	       const char *pin_dir);
-int attach_tc(struct attachment *a, int prog_fd, struct restore *restore);
+enum tc_way { TC_OUT, TC_IN };
+
+int attach_tc(struct attachment *a, enum tc_way way, int prog_fd,
+	      struct restore *restore);
+/* Takes off what is noted to be ours. */
+void detach_tc(struct attachment *a, enum tc_way way,
+	       const struct restore *restore);
 /* Takes off what attach_xdp() and attach_tc() put on. */
 void attach_undo(struct attachment *a, const char *pin_dir,
 		 const struct restore *restore);
+/* Is the interface there, with our XDP program on it? */
+bool attach_holds(const struct attachment *a);
+/* The link pinned as path is of this interface: it gets its name. */
+void attach_claim(const struct attachment *a, const char *path,
+		  const char *pin_dir);
 /* Id of the program in our place among an interface's filters; 0: none (libbpf
  * says so, too, where there is no clsact). */
 uint32_t attach_tc_program(uint32_t ifindex, bool ingress);
@@ -140,7 +166,7 @@ void chain_remove(struct chain *chain, uint32_t index);
 
 /* ---- datapath.c ---------------------------------------------------------- */
 
-enum { DATAPATH_INTERFACES = 2, LOSSES = 3 };
+enum { LOSSES = 3 };
 
 struct core_datapath {
 	struct core *core;
@@ -148,10 +174,11 @@ struct core_datapath {
 	struct bpf_object *obj; /* of skel */
 	struct restore *restore;
 	bool steered;
-	bool one_interface;
+	bool one_interface; /* seen in both directions */
+	bool stick;	    /* one, whose VLANs are the sides */
 	bool attached;
-	uint32_t gone; /* a bit for each of at[] that is not there any more */
-	struct attachment at[DATAPATH_INTERFACES];
+	struct core_topology topology;
+	struct attachment at[CORE_PORTS_MAX]; /* as in topology */
 	uint32_t n_at;
 	struct chain chains[STAGES];
 	struct pins *pins;
@@ -185,9 +212,29 @@ int datapath_set_rodata(struct bpf_object *obj, const char *name,
 /* The registry's prefixes into the kernel, and from now on every change of them
  * (owners.c). */
 int core_owners_start(struct core_datapath *dp);
+/* Gives links of an earlier run the names their interfaces have now. */
+void datapath_follow_links(struct core_datapath *dp);
 /* Takes off what an earlier run left on interfaces that are not ours
  * (takeover.c). */
 void datapath_leave_others(struct core_datapath *dp);
+/* ---- ports.c: the interfaces while we run -------------------------------- */
+
+/* Waits for those that are configured. */
+int ports_find(struct core_datapath *dp);
+/* What the programs have to know, before they are loaded. */
+void ports_prepare(struct core_datapath *dp);
+/* May we attach to all of them? */
+int ports_check(struct core_datapath *dp);
+int ports_attach(struct core_datapath *dp);
+/* Once a tick: interfaces that went, came back, or are renamed. */
+void ports_watch(struct core_datapath *dp);
+/* Takes off what is on one, and puts back what was changed. */
+void ports_put_back(struct attachment *a, const char *pin_dir,
+		    const struct restore *restore);
+void ports_detach(struct core_datapath *dp);
+
+/* ---- objects.c, status --------------------------------------------------- */
+
 /* Type and attach type of a program of that stage. */
 void datapath_set_type(const struct core_datapath *dp, struct bpf_program *prog,
 		       enum stage stage);

@@ -35,6 +35,17 @@ static const struct {
 			    "of these, parsed again: no descriptor came"},
 	[DP_CPU_LOST] = {"cpu_lost", "lost on the way to their CPU: its queue "
 				     "full, no memory, or refused"},
+	[DP_FORWARDED] = {"forwarded", "sent on by lqosd's own bridge"},
+	[DP_NO_PEER] = {"no_peer", "left to the kernel: the other interface of "
+				   "the pair is gone"},
+	[DP_NO_PAIR] = {"no_pair", "on a stick: their VLAN is in no pair"},
+	[DP_BYPASSED] = {"bypassed", "passed untouched: bypass is on"},
+};
+
+static const char *const sides[] = {
+	[LQOS_TO_INTERNET] = "internet",
+	[LQOS_TO_SUBSCRIBERS] = "subscribers",
+	[LQOS_STICK] = "stick",
 };
 
 static json_t *interfaces_json(const struct core_datapath *dp)
@@ -46,18 +57,16 @@ static json_t *interfaces_json(const struct core_datapath *dp)
 		const struct lqos_interface *f = &dp->at[i].iface;
 
 		json_array_append_new(
-			array,
-			json_pack("{s:s,s:s,s:i,s:s,s:i,s:i}", "name", f->name,
-				  "side",
-				  f->side == LQOS_TO_INTERNET ? "internet"
-							      : "subscribers",
-				  "ifindex", (int)f->ifindex, "mode",
-				  dp->gone & 1U << i	   ? "gone"
-				  : dp->at[i].xdp_link < 0 ? "detached"
-				  : f->native		   ? "native"
-							   : "generic",
-				  "rx_queues", (int)f->rx_queues, "tx_queues",
-				  (int)f->tx_queues));
+			array, json_pack("{s:s,s:s,s:i,s:i,s:s,s:i,s:i}",
+					 "name", f->name, "side",
+					 sides[f->side], "pair", (int)f->pair,
+					 "ifindex", (int)f->ifindex, "mode",
+					 dp->at[i].gone		  ? "gone"
+					 : dp->at[i].xdp_link < 0 ? "detached"
+					 : f->native		  ? "native"
+								  : "generic",
+					 "rx_queues", (int)f->rx_queues,
+					 "tx_queues", (int)f->tx_queues));
 	}
 	return array;
 }
@@ -117,9 +126,13 @@ static json_t *counters_json(const struct core_datapath *dp)
 
 json_t *core_datapath_status(struct core_datapath *dp)
 {
-	return json_pack("{s:o,s:o,s:s,s:b,s:o}", "interfaces",
-			 interfaces_json(dp), "chains", chains_json(dp),
-			 "metadata", dp->core->settings.metadata, "steered",
+	return json_pack("{s:o,s:s,s:o,s:s,s:b,s:o}", "interfaces",
+			 interfaces_json(dp), "bridge",
+			 dp->stick		 ? "stick"
+			 : dp->topology.forwards ? "xdp"
+						 : "linux",
+			 "chains", chains_json(dp), "metadata",
+			 dp->core->settings.metadata, "steered",
 			 (int)dp->steered, "counters", counters_json(dp));
 }
 

@@ -12,18 +12,34 @@ struct statistic {
 
 struct source {
 	const struct statistic *what;
-	int fd[DATAPATH_INTERFACES];
+	const struct core_datapath *dp;
+	int fd[CORE_PORTS_MAX];
 };
+
+static ssize_t read_again(struct source *s, uint32_t id, char *text,
+			  size_t size)
+{
+	const struct attachment *a = &s->dp->at[id];
+
+	if (s->fd[id] >= 0)
+		close(s->fd[id]);
+	s->fd[id] =
+		a->gone ? -1 : interface_open_statistic(a->name, s->what->file);
+	return s->fd[id] < 0 ? -1 : pread(s->fd[id], text, size, 0);
+}
 
 static uint64_t read_statistic(uint32_t id, void *arg)
 {
-	const struct source *s = arg;
+	struct source *s = arg;
 	char text[32];
 	ssize_t n;
 
-	if (id >= DATAPATH_INTERFACES || s->fd[id] < 0)
+	if (id >= s->dp->n_at)
 		return LQOS_NO_VALUE;
-	n = pread(s->fd[id], text, sizeof(text) - 1, 0);
+	n = s->fd[id] < 0 ? -1 : pread(s->fd[id], text, sizeof(text) - 1, 0);
+	/* The interface has gone, and is perhaps back. */
+	if (n <= 0)
+		n = read_again(s, id, text, sizeof(text) - 1);
 	if (n <= 0)
 		return LQOS_NO_VALUE;
 	text[n] = '\0';
@@ -62,7 +78,7 @@ static void close_source(void *arg)
 	struct source *s = arg;
 	int i;
 
-	for (i = 0; i < DATAPATH_INTERFACES; i++)
+	for (i = 0; i < CORE_PORTS_MAX; i++)
 		if (s->fd[i] >= 0)
 			close(s->fd[i]);
 	free(s);
@@ -79,11 +95,9 @@ int interface_add_columns(struct core_datapath *dp)
 		if (!s)
 			return -ENOMEM;
 		s->what = &statistics[i];
-		for (j = 0; j < DATAPATH_INTERFACES; j++)
-			s->fd[j] = j < dp->n_at ? interface_open_statistic(
-							  dp->at[j].name,
-							  s->what->file)
-						: -1;
+		s->dp = dp;
+		for (j = 0; j < CORE_PORTS_MAX; j++)
+			s->fd[j] = -1;
 		rc = lqos_defer(dp->core->ctx, close_source, s);
 		if (!rc)
 			rc = lqos_column_add(dp->core->ctx, &s->what->decl, s);

@@ -105,6 +105,58 @@ int interface_find(struct lqos_interface *out, const char *name,
 	return 0;
 }
 
+static int get_flags(const char *name, struct ifreq *req)
+{
+	autoclose int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(req->ifr_name, sizeof(req->ifr_name), "%s", name);
+	return fd < 0 || ioctl(fd, SIOCGIFFLAGS, req) ? -errno : 0;
+}
+
+static int set_flags(const struct ifreq *req)
+{
+	autoclose int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 || ioctl(fd, SIOCSIFFLAGS, req) ? -errno : 0;
+}
+
+int interface_set_promisc(const struct lqos_interface *iface,
+			  struct restore *restore)
+{
+	struct ifreq req = {};
+	int rc = get_flags(iface->name, &req);
+
+	if (!rc && req.ifr_flags & IFF_PROMISC)
+		return 0;
+	if (!rc)
+		rc = restore_note(restore, iface->name, "promisc", "off");
+	req.ifr_flags |= IFF_PROMISC;
+	if (!rc)
+		rc = set_flags(&req);
+	return rc ? core_fail(WHO, rc,
+			      "%s: cannot make it promiscuous, so frames for "
+			      "others would not arrive",
+			      iface->name)
+		  : 0;
+}
+
+void interface_restore_promisc(const struct lqos_interface *iface,
+			       const struct restore *restore)
+{
+	struct ifreq req = {};
+	int rc;
+
+	if (!restore_get(restore, iface->name, "promisc"))
+		return;
+	rc = get_flags(iface->name, &req);
+	req.ifr_flags &= ~IFF_PROMISC;
+	if (!rc)
+		rc = set_flags(&req);
+	if (rc)
+		core_fail(WHO, rc, "%s: cannot end its promiscuous mode",
+			  iface->name);
+}
+
 static int open_xps(int queues, uint32_t i, int flags)
 {
 	char path[64];

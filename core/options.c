@@ -16,10 +16,22 @@
 const struct lqos_option core_options[] = {
 	OPT(modules, "steering,throughput,lqtop",
 	    .help = "Modules to run, separated by commas."),
-	OPT(to_internet, "", .help = "Interface that faces the internet."),
+	OPT(to_internet, "",
+	    .help = "Interface that faces the internet, or up to 8, separated "
+		    "by commas."),
 	OPT(to_subscribers, "",
-	    .help = "Interface that faces the subscribers. One of the two is "
-		    "enough: then that one is seen in both directions."),
+	    .help = "Interface that faces the subscribers; of several, the "
+		    "first belongs to the first of to_internet and so on. One "
+		    "interface in all is enough: then that one is seen in "
+		    "both directions."),
+	OPT(bridge, "linux", .choices = "linux|xdp",
+	    .help = "Who forwards between the two interfaces of a pair: the "
+		    "kernel's bridge, or lqosd's own programs."),
+	OPT(vlans, "",
+	    .help = "Pairs of VLANs INTERNET:SUBSCRIBERS, separated by commas, "
+		    "on one interface that is both to_internet and "
+		    "to_subscribers (on a stick); ranges as in "
+		    "100-119:200-219."),
 	OPT(shaped_devices, "/etc/lqos/ShapedDevices.csv",
 	    .help = "Who the subscribers are: circuits, devices, addresses and "
 		    "rates. Empty: no file."),

@@ -29,17 +29,23 @@ static void boot_id(char *out, int size)
 	out[strcspn(out, "\n")] = '\0';
 }
 
-/* An interface may have gone, and another one of its name have come. */
-static void forget_others(json_t *interfaces)
+/* An interface may have gone, and another one of its name have come; or it may
+ * have another name by now. */
+static json_t *as_now(json_t *interfaces)
 {
-	const char *name;
-	json_t *notes;
-	void *next;
+	json_t *now = json_object(), *notes;
+	char name[IF_NAMESIZE];
+	const char *was;
+	uint32_t ifindex;
 
-	json_object_foreach_safe(interfaces, next, name, notes)
-		if (json_integer_value(json_object_get(notes, "ifindex")) !=
-		    if_nametoindex(name))
-			json_object_del(interfaces, name);
+	json_object_foreach(interfaces, was, notes) {
+		ifindex = json_integer_value(json_object_get(notes, "ifindex"));
+		if (if_nametoindex(was) == ifindex)
+			json_object_set(now, was, notes);
+		else if (!if_nametoindex(was) && if_indextoname(ifindex, name))
+			json_object_set(now, name, notes);
+	}
+	return now;
 }
 
 int restore_open(struct restore **out, const char *run_dir)
@@ -61,7 +67,8 @@ int restore_open(struct restore **out, const char *run_dir)
 		if (!r->notes)
 			return -ENOMEM;
 	}
-	forget_others(json_object_get(r->notes, "interfaces"));
+	json_object_set_new(r->notes, "interfaces",
+			    as_now(json_object_get(r->notes, "interfaces")));
 	*out = steal_ptr(r);
 	return 0;
 }
@@ -112,6 +119,35 @@ int restore_note(struct restore *restore, const char *interface,
 	if (json_object_set_new(notes, key, json_string(value)))
 		return -ENOMEM;
 	return save(restore);
+}
+
+void restore_unnote(struct restore *restore, const char *interface,
+		    const char *key)
+{
+	json_t *all = json_object_get(restore->notes, "interfaces");
+
+	if (!json_object_del(json_object_get(all, interface), key))
+		save(restore);
+}
+
+void restore_rename(struct restore *restore, const char *from, const char *to)
+{
+	json_t *all = json_object_get(restore->notes, "interfaces");
+	json_t *notes = json_object_get(all, from);
+
+	if (!notes)
+		return;
+	json_object_set(all, to, notes);
+	json_object_del(all, from);
+	save(restore);
+}
+
+void restore_forget(struct restore *restore, const char *interface)
+{
+	json_t *all = json_object_get(restore->notes, "interfaces");
+
+	if (!json_object_del(all, interface))
+		save(restore);
 }
 
 void restore_each(struct restore *restore,

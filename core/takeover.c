@@ -20,15 +20,45 @@ static bool is_ours(const struct core_datapath *dp, uint32_t ifindex)
 	return false;
 }
 
+static int xdp_ifindex(int fd, uint32_t *ifindex)
+{
+	struct bpf_link_info info = {};
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) ||
+	    info.type != BPF_LINK_TYPE_XDP)
+		return -ENOENT;
+	*ifindex = info.xdp.ifindex;
+	return 0;
+}
+
+/* An interface may have got another name since its link was pinned. */
+static void follow_link(const char *path, void *arg)
+{
+	struct core_datapath *dp = arg;
+	autoclose int fd = bpf_obj_get(path);
+	struct attachment *a;
+	uint32_t ifindex;
+
+	if (fd < 0 || xdp_ifindex(fd, &ifindex))
+		return;
+	for (a = dp->at; a < dp->at + dp->n_at; a++)
+		if (a->iface.ifindex == ifindex)
+			attach_claim(a, path, dp->core->settings.pin_dir);
+}
+
+void datapath_follow_links(struct core_datapath *dp)
+{
+	pins_each_link(dp->pins, follow_link, dp);
+}
+
 static void drop_link(const char *path, void *arg)
 {
 	const struct core_datapath *dp = arg;
-	struct bpf_link_info info = {};
-	uint32_t len = sizeof(info);
 	autoclose int fd = bpf_obj_get(path);
+	uint32_t ifindex;
 
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) ||
-	    info.type != BPF_LINK_TYPE_XDP || is_ours(dp, info.xdp.ifindex))
+	if (fd < 0 || xdp_ifindex(fd, &ifindex) || is_ours(dp, ifindex))
 		return;
 	core_log(WHO, LQOS_INFO,
 		 "%s: of an earlier run, on an interface that "
@@ -50,8 +80,7 @@ static bool put_back(const char *interface, void *arg)
 	    !interface_find(&a.iface, interface, 0, 0)) {
 		strcpy(a.name, interface);
 		a.iface.name = a.name;
-		attach_undo(&a, dp->core->settings.pin_dir, dp->restore);
-		interface_restore_xps(&a.iface, dp->restore);
+		ports_put_back(&a, dp->core->settings.pin_dir, dp->restore);
 	}
 	return true;
 }

@@ -16,6 +16,9 @@
 const volatile __u32 dp_cache_mask; /* entries of one CPU - 1 */
 const volatile __u64 dp_seed; /* drawn at load: nobody can aim at a slot */
 
+/* The same address in two VLANs may be two subscribers'. */
+const volatile __u32 dp_address_spaces;
+
 /* Written by user space through the mapped section. */
 volatile __u32 dp_epoch;
 
@@ -78,14 +81,16 @@ static __always_inline void owner_find(const struct parsed *p, __u32 cpu,
 				       struct dp_counters *counters,
 				       struct lqos_packet *pkt)
 {
-	__u32 hash = owner_hash(p->hi, p->lo);
+	__u64 apart = dp_address_spaces ? (__u64)p->space << 32 : 0;
+	__u32 hash = owner_hash(p->hi ^ apart, p->lo);
 	__u32 index = cpu * (dp_cache_mask + 1) + (hash & dp_cache_mask);
 	struct dp_cached *cached = bpf_map_lookup_elem(&dp_cache, &index);
 	__u32 epoch = dp_epoch;
 	struct dp_owner *owner;
 
 	if (cached && cached->lo == p->lo && cached->hi == p->hi &&
-	    cached->epoch == epoch && cached->space == p->space) {
+	    cached->epoch == epoch &&
+	    (!dp_address_spaces || cached->space == p->space)) {
 		pkt->slot = cached->slot;
 		pkt->handle = cached->handle;
 		pkt->cpu = cached->cpu;
@@ -94,6 +99,8 @@ static __always_inline void owner_find(const struct parsed *p, __u32 cpu,
 	if (counters)
 		counters->count[DP_TRIE]++;
 	owner = owner_trie(p, p->space);
+	if (!owner && dp_address_spaces && p->space)
+		owner = owner_trie(p, 0);
 	if (!owner) {
 		if (counters)
 			counters->count[DP_UNKNOWN_HOST]++;

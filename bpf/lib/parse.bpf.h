@@ -7,6 +7,8 @@
 #ifndef BPF_LIB_PARSE_H
 #define BPF_LIB_PARSE_H
 
+#include <stdbool.h>
+
 #include <lqos/packet.bpf.h>
 #include "datapath.h"
 
@@ -62,6 +64,21 @@ struct parsed {
 static __always_inline __u32 parse_be16(const void *p)
 {
 	return bpf_ntohs(*(const __u16 *)p);
+}
+
+static __always_inline bool parse_is_tag(__u32 type)
+{
+	return type == ETHER_8021Q || type == ETHER_8021AD ||
+	       type == ETHER_QINQ;
+}
+
+/* The VLAN id of the first tag in the frame; 0: it has none. */
+static __always_inline __u32 parse_vid(void *data, void *data_end)
+{
+	if (data + ETHER_LEN + TAG_LEN > data_end ||
+	    !parse_is_tag(parse_be16(data + ETHER_LEN - 2)))
+		return 0;
+	return parse_be16(data + ETHER_LEN) & 0xfff;
 }
 
 /* l4 is where the header begins; *out gets l4_off where it is whole. */
@@ -182,8 +199,7 @@ static __always_inline enum dp_counter parse_tunnel(void *data_end, void **at,
 
 #pragma unroll
 	for (i = 0; i < PARSE_TAGS; i++) {
-		if (*type != ETHER_8021Q && *type != ETHER_8021AD &&
-		    *type != ETHER_QINQ)
+		if (!parse_is_tag(*type))
 			break;
 		if (*at + TAG_LEN > data_end)
 			return DP_TRUNCATED;

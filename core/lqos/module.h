@@ -319,6 +319,7 @@ lqos_snapshot_cell(const struct lqos_snapshot *snapshot, enum lqos_scope scope,
 enum lqos_side {
 	LQOS_TO_INTERNET = 1,
 	LQOS_TO_SUBSCRIBERS = 2,
+	LQOS_STICK = 3, /* both, by VLAN */
 };
 
 struct lqos_interface {
@@ -326,7 +327,8 @@ struct lqos_interface {
 	uint32_t ifindex;
 	enum lqos_side side;
 	uint32_t rx_queues, tx_queues;
-	bool native; /* XDP runs in the driver, not in the stack */
+	bool native;   /* XDP runs in the driver, not in the stack */
+	uint32_t pair; /* two interfaces of one number are a pair */
 };
 
 LQOS_API uint32_t lqos_interfaces(struct lqos_ctx *ctx);

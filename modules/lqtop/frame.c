@@ -440,8 +440,9 @@ int frame_interfaces(struct lqtop *top, const struct lqos_snapshot *snapshot,
 			top->ctx, lqos_snapshot_id(snapshot, shown.scope, i));
 		json_t *object = json_pack(
 			"{ss ss}", "name", iface->name, "side",
-			iface->side == LQOS_TO_INTERNET ? "to_internet"
-							: "to_subscribers");
+			iface->side == LQOS_TO_INTERNET	     ? "to_internet"
+			: iface->side == LQOS_TO_SUBSCRIBERS ? "to_subscribers"
+							     : "stick");
 
 		set_cells(object, &shown, i);
 		json_array_append_new(rows, object);

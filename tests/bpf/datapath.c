@@ -48,7 +48,8 @@ static int size_maps(struct datapath *dp)
 	skel->rodata->dp_one_interface = dp->knobs.one_interface;
 	skel->rodata->dp_cpumap_id =
 		dp->knobs.steered || dp->knobs.cpumap ? ~0U : 0;
-	skel->rodata->dp_inet_ifindex = dp->knobs.inet_ifindex;
+	skel->bss->dp_ports[0] = (struct dp_port){
+		.ifindex = dp->knobs.inet_ifindex, .internet = 1};
 	skel->bss->dp_epoch = 1;
 	skel->bss->dp_tick = 1;
 	return bpf_map__set_max_entries(skel->maps.dp_counters, dp->cpus) ?:
