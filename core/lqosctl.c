@@ -9,18 +9,21 @@
 #ifdef HAVE_CONFIG_H
 #include "core/config.h"
 #endif
+#include "core/answers.h"
 #include "core/cleanup.h"
 #include "core/client.h"
 #include "core/local.h"
+#include "core/params.h"
 #include "core/show.h"
 
-enum { EXIT_USAGE = 2, TIMEOUT_MAX = 3600 };
+enum { EXIT_USAGE = 2, TIMEOUT_MAX = 3600, BYPASS_MAX = 86400 };
 
 struct options {
 	const char *socket;
 	bool json;
 	bool verbose;
-	int timeout_ms;
+	int timeout;	    /* seconds */
+	int bypass_seconds; /* 0: as the daemon likes */
 	struct local_options local;
 };
 
@@ -29,8 +32,10 @@ struct command {
 	const char *args;
 	int min_args, max_args;
 	const char *help;
+	/* One of them.  A method without parameters; whatever else wants a
+	 * daemon; what does not. */
+	const char *method;
 	int (*run)(const struct options *o, struct client *client, char **args);
-	/* In place of run: needs no daemon. */
 	int (*local)(const struct local_options *o);
 };
 
@@ -42,6 +47,12 @@ static int fail(const char *text)
 	return EXIT_FAILURE;
 }
 
+static int usage(void)
+{
+	fprintf(stderr, "Try 'lqosctl --help'.\n");
+	return EXIT_USAGE;
+}
+
 static int print_json(const json_t *value, size_t flags)
 {
 	if (json_dumpf(value, stdout, JSON_ENCODE_ANY | flags))
@@ -50,183 +61,45 @@ static int print_json(const json_t *value, size_t flags)
 	return EXIT_SUCCESS;
 }
 
-/* Takes the reference to value. */
-static int print_answer(const struct options *o, json_t *value,
-			void (*show)(const struct options *o, json_t *value))
+/* Takes the reference to value.  method: what it is the answer of; NULL: shown
+ * as it is. */
+static int print_answer(const struct options *o, const char *method,
+			json_t *value)
 {
 	int rc = EXIT_SUCCESS;
 
 	if (o->json)
 		rc = print_json(value, JSON_INDENT(2));
-	else
-		show(o, value);
+	else if (method)
+		answer_show(method, value, o->verbose);
+	else if (!json_is_null(value))
+		show_json(stdout, value, 0);
 	json_decref(value);
 	return rc;
 }
 
-static void show_any(const struct options *o, json_t *value)
-{
-	(void)o;
-	if (!json_is_null(value))
-		show_json(stdout, value, 0);
-}
-
-/* Removes zeros, and what is empty then, at any depth of objects. */
-static void without_zeros(json_t *object)
-{
-	const char *key;
-	json_t *value;
-	void *next;
-
-	json_object_foreach_safe(object, next, key, value) {
-		without_zeros(value);
-		if ((json_is_integer(value) && !json_integer_value(value)) ||
-		    (json_is_object(value) && !json_object_size(value)))
-			json_object_del(object, key);
-	}
-}
-
-static void show_uptime(json_int_t seconds)
-{
-	json_int_t days = seconds / 86400;
-
-	if (days)
-		printf("%" JSON_INTEGER_FORMAT "d ", days);
-	printf("%02d:%02d:%02d", (int)(seconds / 3600 % 24),
-	       (int)(seconds / 60 % 60), (int)(seconds % 60));
-}
-
-/* Prints a member of status with text before it, and takes it out. */
-static void show_member(json_t *status, const char *key, const char *before)
-{
-	json_t *value = json_object_get(status, key);
-	autofree char *text = NULL;
-
-	if (!value)
-		return;
-	text = show_cell(value);
-	printf("%s%s", before, text);
-	json_object_del(status, key);
-}
-
-/* The same as "key: value", or as a paragraph if it takes more than a line. */
-static void show_paragraph(json_t *status, const char *key)
-{
-	json_t *one = json_object();
-
-	if (!json_object_set(one, key, json_object_get(status, key))) {
-		if (json_is_object(json_object_get(one, key)) ||
-		    json_is_object(
-			    json_array_get(json_object_get(one, key), 0)))
-			putchar('\n');
-		show_json(stdout, one, 0);
-		json_object_del(status, key);
-	}
-	json_decref(one);
-}
-
-static void show_subscribers(json_t *status)
-{
-	const json_t *problems = json_object_get(status, "problems");
-	json_int_t skipped =
-		json_integer_value(json_object_get(problems, "skipped"));
-	json_int_t rows = json_integer_value(json_object_get(problems, "rows"));
-
-	if (!json_object_get(status, "subscribers"))
-		return;
-	show_member(status, "subscribers", "subscribers: ");
-	show_member(status, "prefixes", ", prefixes: ");
-	if (skipped)
-		printf("; %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
-		       " rows were left out, the log says why",
-		       skipped, rows + skipped);
-	json_object_del(status, "problems");
-	putchar('\n');
-}
-
-static void show_status(const struct options *o, json_t *status)
-{
-	static const char *const counters[] = {"counters", "loop", "bus",
-					       "feed"};
-	static const char *const first[] = {"modules", "run_dir",    "metadata",
-					    "steered", "interfaces", "chains",
-					    "counters"};
-	const json_t *uptime = json_object_get(status, "uptime");
-	const char *key;
-	json_t *value;
-	void *next;
-
-	show_member(status, "version", "lqosd ");
-	show_member(status, "pid", ", pid ");
-	show_member(status, "state", ", ");
-	if (json_is_integer(uptime)) {
-		printf(", up ");
-		show_uptime(json_integer_value(uptime));
-		json_object_del(status, "uptime");
-	}
-	putchar('\n');
-	show_subscribers(status);
-
-	for (size_t i = 0; i < ARRAY_SIZE(counters) && !o->verbose; i++) {
-		value = json_object_get(status, counters[i]);
-		without_zeros(value);
-		if (json_is_object(value) && !json_object_size(value))
-			json_object_del(status, counters[i]);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(first); i++)
-		show_paragraph(status, first[i]);
-	json_object_foreach_safe(status, next, key, value)
-		show_paragraph(status, key);
-}
-
 /* ---- Commands ------------------------------------------------------------ */
+
+/* Takes the reference to params; *result is a new one. */
+static int call(const struct options *o, struct client *client,
+		const char *method, json_t *params, json_t **result)
+{
+	char why[1024];
+
+	if (client_call(client, method, params, o->timeout * 1000, result, why,
+			sizeof(why)))
+		return fail(why);
+	return EXIT_SUCCESS;
+}
 
 /* Takes the reference to params. */
 static int ask(const struct options *o, struct client *client,
-	       const char *method, json_t *params,
-	       void (*show)(const struct options *o, json_t *value))
+	       const char *method, json_t *params)
 {
-	char why[1024];
 	json_t *result;
+	int rc = call(o, client, method, params, &result);
 
-	if (client_call(client, method, params, o->timeout_ms, &result, why,
-			sizeof(why)))
-		return fail(why);
-	return print_answer(o, result, show);
-}
-
-static int run_status(const struct options *o, struct client *client,
-		      char **args)
-{
-	(void)args;
-	return ask(o, client, "core.status", NULL, show_status);
-}
-
-static int run_modules(const struct options *o, struct client *client,
-		       char **args)
-{
-	(void)args;
-	return ask(o, client, "core.modules", NULL, show_any);
-}
-
-static int run_maps(const struct options *o, struct client *client, char **args)
-{
-	(void)args;
-	return ask(o, client, "core.maps", NULL, show_any);
-}
-
-static int run_methods(const struct options *o, struct client *client,
-		       char **args)
-{
-	(void)args;
-	return ask(o, client, "core.methods", NULL, show_any);
-}
-
-static int run_topics(const struct options *o, struct client *client,
-		      char **args)
-{
-	(void)args;
-	return ask(o, client, "feed.topics", NULL, show_any);
+	return rc ? rc : print_answer(o, method, result);
 }
 
 /* text: NULL or an object. */
@@ -251,10 +124,41 @@ static int parse_params(const char *text, json_t **out)
 
 static int run_call(const struct options *o, struct client *client, char **args)
 {
-	json_t *params;
+	json_t *params, *result;
 	int rc = parse_params(args[1], &params);
 
-	return rc ? rc : ask(o, client, args[0], params, show_any);
+	if (!rc)
+		rc = call(o, client, args[0], params, &result);
+	return rc ? rc : print_answer(o, NULL, result);
+}
+
+/* "on" or "off", or "status" of the switch that lets packets pass untouched. */
+static int run_bypass(const struct options *o, struct client *client,
+		      char **args)
+{
+	bool on = !strcmp(args[0], "on");
+	json_t *params, *status, *result;
+	int rc;
+
+	if (!strcmp(args[0], "status")) {
+		rc = call(o, client, "core.status", NULL, &status);
+		if (rc)
+			return rc;
+		result = json_deep_copy(json_object_get(status, "bypass"));
+		json_decref(status);
+		return print_answer(o, "core.bypass", result);
+	}
+	if (!on && strcmp(args[0], "off")) {
+		fprintf(stderr,
+			"lqosctl: bypass %s: expected on, off or status\n",
+			args[0]);
+		return usage();
+	}
+	params = json_pack("{s:b}", "on", (int)on);
+	if (on && o->bypass_seconds)
+		json_object_set_new(params, "seconds",
+				    json_integer(o->bypass_seconds));
+	return ask(o, client, "core.bypass", params);
 }
 
 /* Returns false after the last message of the topic. */
@@ -295,7 +199,7 @@ static int run_watch(const struct options *o, struct client *client,
 	if (client_call(client, "feed.subscribe",
 			json_pack("{s:s, s:o*}", "topic", args[0], "params",
 				  params),
-			o->timeout_ms, &message, why, sizeof(why)))
+			o->timeout * 1000, &message, why, sizeof(why)))
 		return fail(why);
 	json_decref(message);
 
@@ -310,16 +214,90 @@ static int run_watch(const struct options *o, struct client *client,
 	return EXIT_FAILURE;
 }
 
+/* The methods of one module, as they are called from here. */
+static int list_verbs(const struct options *o, const char *module,
+		      json_t *methods)
+{
+	size_t len = strlen(module), i;
+	json_t *verbs = json_array(), *method, *verb;
+
+	json_array_foreach(methods, i, method) {
+		const char *name =
+			json_string_value(json_object_get(method, "method"));
+
+		if (!name || strncmp(name, module, len) || name[len] != '.')
+			continue;
+		verb = json_pack("{s:s}", "verb", name + len + 1);
+		json_object_del(method, "method");
+		json_object_update(verb, method);
+		json_array_append_new(verbs, verb);
+	}
+	if (json_array_size(verbs))
+		return print_answer(o, NULL, verbs);
+	json_decref(verbs);
+	fprintf(stderr,
+		"lqosctl: \"%s\" is no command, nor a module that runs and can "
+		"be asked: lqosctl methods shows those\n",
+		module);
+	return usage();
+}
+
+/* What the method says of its parameters; NULL: there is no such method. */
+static const char *declared_params(const json_t *methods, const char *name)
+{
+	const char *other, *params;
+	const json_t *method;
+	size_t i;
+
+	json_array_foreach((json_t *)methods, i, method) {
+		other = json_string_value(json_object_get(method, "method"));
+		params = json_string_value(json_object_get(method, "params"));
+		if (other && !strcmp(other, name))
+			return params ?: "";
+	}
+	return NULL;
+}
+
+/* MODULE [VERB [WORD...]] */
+static int run_verb(const struct options *o, struct client *client, char **args)
+{
+	json_t *methods, *params = NULL;
+	char method[96], why[512];
+	const char *declared;
+	int rc = call(o, client, "core.methods", NULL, &methods);
+
+	if (rc)
+		return rc;
+	if (!args[1]) {
+		rc = list_verbs(o, args[0], methods);
+		json_decref(methods);
+		return rc;
+	}
+	snprintf(method, sizeof(method), "%s.%s", args[0], args[1]);
+	declared = declared_params(methods, method);
+	/* What is not there, the daemon refuses with what may be meant. */
+	if (declared)
+		rc = params_read(declared, args + 2, &params, why, sizeof(why));
+	json_decref(methods);
+	if (rc) {
+		fprintf(stderr, "lqosctl: %s %s: %s\n", args[0], args[1], why);
+		return usage();
+	}
+	return ask(o, client, method, params);
+}
+
 static const struct command commands[] = {
-	{"status", "", 0, 0, "how the daemon is", .run = run_status},
-	{"modules", "", 0, 0, "the modules that run", .run = run_modules},
-	{"maps", "", 0, 0, "their BPF maps", .run = run_maps},
-	{"methods", "", 0, 0, "what can be called", .run = run_methods},
-	{"topics", "", 0, 0, "what can be watched", .run = run_topics},
+	{"status", "", 0, 0, "how the daemon is", .method = "core.status"},
+	{"modules", "", 0, 0, "the modules that run", .method = "core.modules"},
+	{"maps", "", 0, 0, "their BPF maps", .method = "core.maps"},
+	{"methods", "", 0, 0, "what can be called", .method = "core.methods"},
+	{"topics", "", 0, 0, "what can be watched", .method = "feed.topics"},
 	{"call", "METHOD [JSON]", 1, 2, "call a method with these params",
 	 .run = run_call},
 	{"watch", "TOPIC [JSON]", 1, 2, "print a topic's frames until ^C",
 	 .run = run_watch},
+	{"bypass", "on|off|status", 1, 1,
+	 "let packets pass untouched for a time", .run = run_bypass},
 	{"pins", "", 0, 0, "what is pinned and attached, without a daemon",
 	 .local = local_pins},
 	{"detach", "", 0, 0, "remove what a dead daemon left, restore the rest",
@@ -328,7 +306,10 @@ static const struct command commands[] = {
 
 /* ---- Command line -------------------------------------------------------- */
 
+enum { FOR = 256 }; /* has no letter */
+
 static const struct option long_options[] = {
+	{"for", required_argument, NULL, FOR},
 	{"socket", required_argument, NULL, 'S'},
 	{"json", no_argument, NULL, 'j'},
 	{"timeout", required_argument, NULL, 't'},
@@ -346,11 +327,14 @@ static int help(void)
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		printf("  %-8s%-15s%s\n", commands[i].name, commands[i].args,
 		       commands[i].help);
-	printf("\n"
+	printf("  MODULE VERB [VALUE | KEY=VALUE]...\n"
+	       "                         call a module's method; MODULE alone "
+	       "shows them\n\n"
 	       "  -j, --json             print JSON\n"
 	       "  -v, --verbose          status: counters that are zero too\n"
 	       "  -S, --socket=SOCKET    lqosd's socket (%s)\n"
 	       "  -t, --timeout=SECONDS  how long to wait for an answer (5)\n"
+	       "      --for=SECONDS      bypass on: for how long\n"
 	       "  -c, --config=FILE      pins, detach: lqosd's configuration\n"
 	       "  -f, --force            detach: even while lqosd runs\n"
 	       "  -h, --help\n"
@@ -361,74 +345,80 @@ static int help(void)
 	return EXIT_SUCCESS;
 }
 
-static int usage(void)
+/* How many commands the name may be short for; *out if it is one. */
+static int find_command(const char *name, const struct command **out)
 {
-	fprintf(stderr, "Try 'lqosctl --help'.\n");
-	return EXIT_USAGE;
-}
-
-static const struct command *find_command(const char *name)
-{
-	const struct command *found = NULL;
 	char alike[256] = "";
 	int n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		const struct command *c = &commands[i];
 
-		if (!strcmp(c->name, name))
-			return c;
 		if (strncmp(c->name, name, strlen(name)))
 			continue;
-		found = c;
+		*out = c;
+		if (!strcmp(c->name, name))
+			return 1;
 		n++;
 		strcat(strcat(alike, " "), c->name);
 	}
-	if (!n)
-		fprintf(stderr, "lqosctl: no command \"%s\"\n", name);
-	else if (n > 1)
+	if (n > 1)
 		fprintf(stderr, "lqosctl: \"%s\" is short for several:%s\n",
 			name, alike);
-	return n == 1 ? found : NULL;
+	return n;
 }
 
-static int parse_timeout(const char *text, int *ms)
+static int read_seconds(const char *option, const char *text, int max,
+			int *seconds)
 {
 	char *end;
-	long seconds = strtol(text, &end, 10);
+	long value = strtol(text, &end, 10);
 
-	if (*end || seconds < 1 || seconds > TIMEOUT_MAX) {
-		fprintf(stderr, "lqosctl: -t %s: expected 1 to %d seconds\n",
-			text, TIMEOUT_MAX);
+	if (*end || value < 1 || value > max) {
+		fprintf(stderr, "lqosctl: %s %s: expected 1 to %d seconds\n",
+			option, text, max);
 		return -EINVAL;
 	}
-	*ms = seconds * 1000;
+	*seconds = value;
 	return 0;
 }
 
-static int run(const struct options *o, int argc, char **args)
+/* command NULL: the words are a module's. */
+static int run_with_daemon(const struct options *o,
+			   const struct command *command, char **args)
 {
-	const struct command *command = find_command(args[0]);
 	struct client *client;
 	char why[512];
 	int rc;
 
+	if (client_open(&client, o->socket, why, sizeof(why)))
+		return fail(why);
 	if (!command)
+		rc = run_verb(o, client, args);
+	else if (command->method)
+		rc = ask(o, client, command->method, NULL);
+	else
+		rc = command->run(o, client, args + 1);
+	client_close(&client);
+	return rc;
+}
+
+static int run(const struct options *o, int argc, char **args)
+{
+	const struct command *command = NULL;
+	int rc;
+
+	if (find_command(args[0], &command) > 1)
 		return usage();
-	if (argc - 1 < command->min_args || argc - 1 > command->max_args) {
+	if (command &&
+	    (argc - 1 < command->min_args || argc - 1 > command->max_args)) {
 		fprintf(stderr, "lqosctl: expected: lqosctl %s%s%s\n",
 			command->name, *command->args ? " " : "",
 			command->args);
 		return usage();
 	}
-	if (command->local) {
-		rc = command->local(&o->local);
-	} else {
-		if (client_open(&client, o->socket, why, sizeof(why)))
-			return fail(why);
-		rc = command->run(o, client, args + 1);
-		client_close(&client);
-	}
+	rc = command && command->local ? command->local(&o->local)
+				       : run_with_daemon(o, command, args);
 	if (fflush(stdout) || ferror(stdout))
 		return fail("cannot write to stdout");
 	return rc;
@@ -436,7 +426,7 @@ static int run(const struct options *o, int argc, char **args)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.timeout_ms = 5000};
+	struct options o = {.timeout = 5};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "S:jt:vc:fhV", long_options,
@@ -449,7 +439,12 @@ int main(int argc, char **argv)
 			o.json = o.local.json = true;
 			break;
 		case 't':
-			if (parse_timeout(optarg, &o.timeout_ms))
+			if (read_seconds("-t", optarg, TIMEOUT_MAX, &o.timeout))
+				return usage();
+			break;
+		case FOR:
+			if (read_seconds("--for", optarg, BYPASS_MAX,
+					 &o.bypass_seconds))
 				return usage();
 			break;
 		case 'v':

@@ -38,6 +38,12 @@ static int echo(struct lqos_call *call, void *arg)
 	return 0;
 }
 
+static int list_methods(struct lqos_call *call, void *arg)
+{
+	lqos_call_result(call, core_bus_methods(arg));
+	return 0;
+}
+
 static int hang(struct lqos_call *call, void *arg)
 {
 	(void)call;
@@ -54,11 +60,22 @@ static int frame(const json_t *params, json_t **to, void *arg)
 }
 
 static const struct lqos_command methods[] = {
-	{.name = "status", .run = give}, {.name = "modules", .run = give},
-	{.name = "maps", .run = give},	 {.name = "echo", .run = echo},
+	{.name = "status", .run = give},
+	{.name = "modules", .run = give},
+	{.name = "maps", .run = give},
+	{.name = "echo",
+	 .params = "{ip: string, n?: number, on?: bool, list?: [{a: number}], "
+		   "classid?: \"major:minor\", any?: string|integer}",
+	 .help = "says it again",
+	 .run = echo},
+	{.name = "bypass",
+	 .params = "{on: bool, seconds?: number}",
+	 .run = echo},
+	{.name = "open", .run = echo},
 	{.name = "hang", .run = hang},
 };
-static char *const answers[] = {
+/* Of the first of them. */
+static char *const answers[ARRAY_SIZE(methods)] = {
 	"{\"version\":\"1.2\",\"pid\":7,\"uptime\":93784,"
 	"\"state\":\"running\",\"subscribers\":5,\"prefixes\":6,"
 	"\"problems\":{\"rows\":4,\"skipped\":2},\"loop\":{\"slow\":0},"
@@ -70,9 +87,9 @@ static char *const answers[] = {
 	"[{\"name\":\"B\\u00e9\\u001b[31m\\u009b\",\"n\":1.25},"
 	"{\"name\":\"b\",\"n\":100,\"on\":true,\"l\":[1]},{\"n\":null}]",
 	"[]",
-	NULL,
-	NULL,
 };
+static const struct lqos_command methods_method = {.name = "methods",
+						   .run = list_methods};
 static const struct lqos_topic topic = {.name = "top", .frame = frame};
 
 static void tick(void *arg)
@@ -95,6 +112,7 @@ static int setup(void **state)
 	core_feed_new(&b->core.feed, &b->core);
 	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
 		lqos_command_add(b->core.ctx, &methods[i], answers[i]);
+	lqos_command_add(b->core.ctx, &methods_method, b->core.bus);
 	lqos_topic_add(b->core.ctx, &topic, NULL);
 	lqos_timer_every(b->core.ctx, 20, tick, b, NULL);
 	_exit(core_loop_run(b->core.loop));
@@ -120,15 +138,15 @@ static void slurp(const char *path, char *to, size_t size)
 }
 
 /* Runs lqosctl with these arguments; what it printed is in out and err. */
-static int ctl(struct bench *b, const char *a1, const char *a2, const char *a3)
+static int ctl_words(struct bench *b, const char *const *words)
 {
-	const char *argv[] = {"lqosctl", "-S", b->path, a1, a2, a3, NULL};
+	const char *argv[16] = {"lqosctl", "-S", b->path};
 	char out_path[96], err_path[96];
-	int argc = 0, status;
+	int argc = 3, status;
 	pid_t pid;
 
-	while (argv[argc])
-		argc++;
+	while (*words)
+		argv[argc++] = *words++;
 	snprintf(out_path, sizeof(out_path), "%s/out", b->dir);
 	snprintf(err_path, sizeof(err_path), "%s/err", b->dir);
 	pid = fork();
@@ -143,6 +161,11 @@ static int ctl(struct bench *b, const char *a1, const char *a2, const char *a3)
 	slurp(out_path, out, sizeof(out));
 	slurp(err_path, err, sizeof(err));
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static int ctl(struct bench *b, const char *a1, const char *a2, const char *a3)
+{
+	return ctl_words(b, (const char *const[]){a1, a2, a3, NULL});
 }
 
 static void expect(int rc, int expected)
@@ -208,9 +231,70 @@ static void values(void **state)
 				 "t:\n"
 				 "  k\n"
 				 "  1\n");
-	expect(ctl(*state, "-j", "call", "core.methods"), 1);
+	expect(ctl(*state, "-j", "call", "core.nothing"), 1);
 	expect(ctl(*state, "-jS", ((struct bench *)*state)->path, "maps"), 0);
 	assert_string_equal(out, "[]\n");
+}
+
+#define CALL(...) \
+	expect(ctl_words(*state, (const char *const[]){__VA_ARGS__, NULL}), 0)
+
+static void methods_of_modules(void **state)
+{
+	struct bench *b = *state;
+
+	CALL("-j", "core", "echo", "10.0.0.1", "7", "yes", "[{\"a\":1}]",
+	     "1:2");
+	assert_string_equal(out, "{\n"
+				 "  \"ip\": \"10.0.0.1\",\n"
+				 "  \"n\": 7,\n"
+				 "  \"on\": true,\n"
+				 "  \"list\": [\n"
+				 "    {\n"
+				 "      \"a\": 1\n"
+				 "    }\n"
+				 "  ],\n"
+				 "  \"classid\": \"1:2\"\n"
+				 "}\n");
+	/* By name, what is left over without, and never more than meant. */
+	CALL("core", "echo", "n=x", "any=007", "on=off", "12", "ip=3=4",
+	     "classid=5");
+	assert_string_equal(out, "n:       x\n"
+				 "any:     007\n"
+				 "on:      no\n"
+				 "ip:      3=4\n"
+				 "classid: 5\n"
+				 "list:    12\n");
+	expect(ctl(b, "core", "open", "a=1"), 0);
+	expect(ctl_words(b, (const char *const[]){"core", "echo", "ip=1",
+						  "ip=2", NULL}),
+	       2);
+	assert_non_null(strstr(err, "core echo: ip is given twice"));
+	CALL("-j", "core", "open", "a=1", "b={}", "c=d e", "f=");
+	assert_string_equal(out, "{\n"
+				 "  \"a\": 1,\n"
+				 "  \"b\": {},\n"
+				 "  \"c\": \"d e\",\n"
+				 "  \"f\": \"\"\n"
+				 "}\n");
+	expect(ctl(b, "core", "echo", NULL), 1);
+	assert_string_equal(err, "lqosctl: expected {...}\n");
+	expect(ctl(b, "core", "ecko", "10.0.0.1"), 1);
+	assert_non_null(strstr(err, "did you mean \"core.echo\"?"));
+	expect(ctl(b, "core", NULL, NULL), 0);
+	assert_memory_equal(out, "verb     params", 15);
+	assert_non_null(strstr(out, "says it again  no\n"));
+}
+
+static void the_bypass(void **state)
+{
+	CALL("-j", "bypass", "on");
+	assert_string_equal(out, "{\n  \"on\": true\n}\n");
+	CALL("-j", "bypass", "on", "--for", "60");
+	assert_string_equal(out, "{\n  \"on\": true,\n"
+				 "  \"seconds\": 60\n}\n");
+	CALL("-j", "bypass", "off");
+	assert_string_equal(out, "{\n  \"on\": false\n}\n");
 }
 
 static void errors(void **state)
@@ -235,7 +319,7 @@ static void wrong_usage(void **state)
 	struct bench *b = *state;
 	static const char *const wrong[][4] = {
 		{NULL, NULL, NULL, "a command is missing"},
-		{"nonsense", NULL, NULL, "no command \"nonsense\""},
+		{"nonsense", NULL, NULL, "\"nonsense\" is no command, nor a"},
 		{"m", NULL, NULL, "short for several: modules maps methods"},
 		{"status", "now", NULL, "expected: lqosctl status\n"},
 		{"call", NULL, NULL, "expected: lqosctl call METHOD [JSON]"},
@@ -245,6 +329,13 @@ static void wrong_usage(void **state)
 		{"call", "core.echo", "{\"a\"", "expected near end of file"},
 		{"call", "core.echo", "[1]", "no object; expected a JSON"},
 		{"watch", "core.top", "x", "expected a JSON object"},
+		{"core", "echo", "a=b",
+		 "core echo: \"a=b\": expected {ip: string, n?: number,"},
+		{"core", "open", "b", "core open: \"b\": expected key=value"},
+		{"bypass", NULL, NULL,
+		 "expected: lqosctl bypass on|off|status"},
+		{"bypass", "maybe", NULL, "bypass maybe: expected on, off or"},
+		{"--for=0", "bypass", "on", "--for 0: expected 1 to 86400 sec"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
@@ -292,10 +383,16 @@ static void watching_what_is_not_there(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_status_page), TEST(tables),
-		TEST(values),	       TEST(errors),
-		TEST(wrong_usage),     TEST(help_and_version),
-		TEST(watching),	       TEST(watching_what_is_not_there),
+		TEST(the_status_page),
+		TEST(tables),
+		TEST(values),
+		TEST(errors),
+		TEST(methods_of_modules),
+		TEST(the_bypass),
+		TEST(wrong_usage),
+		TEST(help_and_version),
+		TEST(watching),
+		TEST(watching_what_is_not_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

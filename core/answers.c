@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* answers.c - what bus methods answer, as people want to read it. */
+#include <string.h>
+
+#include "core/answers.h"
+#include "core/cleanup.h"
+#include "core/show.h"
+
+/* ---- core.status --------------------------------------------------------- */
+
+/* Removes zeros, and what is empty then, at any depth of objects. */
+static void without_zeros(json_t *object)
+{
+	const char *key;
+	json_t *value;
+	void *next;
+
+	json_object_foreach_safe(object, next, key, value) {
+		without_zeros(value);
+		if ((json_is_integer(value) && !json_integer_value(value)) ||
+		    (json_is_object(value) && !json_object_size(value)))
+			json_object_del(object, key);
+	}
+}
+
+static void show_uptime(json_int_t seconds)
+{
+	json_int_t days = seconds / 86400;
+
+	if (days)
+		printf("%" JSON_INTEGER_FORMAT "d ", days);
+	printf("%02d:%02d:%02d", (int)(seconds / 3600 % 24),
+	       (int)(seconds / 60 % 60), (int)(seconds % 60));
+}
+
+/* Prints a member of status with text before it, and takes it out. */
+static void show_member(json_t *status, const char *key, const char *before)
+{
+	json_t *value = json_object_get(status, key);
+	autofree char *text = NULL;
+
+	if (!value)
+		return;
+	text = show_cell(value);
+	printf("%s%s", before, text);
+	json_object_del(status, key);
+}
+
+/* The same as "key: value", or as a paragraph if it takes more than a line. */
+static void show_paragraph(json_t *status, const char *key)
+{
+	json_t *one = json_object();
+
+	if (!json_object_set(one, key, json_object_get(status, key))) {
+		if (json_is_object(json_object_get(one, key)) ||
+		    json_is_object(
+			    json_array_get(json_object_get(one, key), 0)))
+			putchar('\n');
+		show_json(stdout, one, 0);
+		json_object_del(status, key);
+	}
+	json_decref(one);
+}
+
+static void show_subscribers(json_t *status)
+{
+	const json_t *problems = json_object_get(status, "problems");
+	json_int_t skipped =
+		json_integer_value(json_object_get(problems, "skipped"));
+	json_int_t rows = json_integer_value(json_object_get(problems, "rows"));
+
+	if (!json_object_get(status, "subscribers"))
+		return;
+	show_member(status, "subscribers", "subscribers: ");
+	show_member(status, "prefixes", ", prefixes: ");
+	if (skipped)
+		printf("; %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
+		       " rows were left out, the log says why",
+		       skipped, rows + skipped);
+	json_object_del(status, "problems");
+	putchar('\n');
+}
+
+static void show_status(json_t *status, bool verbose)
+{
+	static const char *const counters[] = {"counters", "loop", "bus",
+					       "feed"};
+	static const char *const first[] = {"modules", "run_dir",    "metadata",
+					    "steered", "interfaces", "chains",
+					    "counters"};
+	const json_t *uptime = json_object_get(status, "uptime");
+	const char *key;
+	json_t *value;
+	void *next;
+
+	show_member(status, "version", "lqosd ");
+	show_member(status, "pid", ", pid ");
+	show_member(status, "state", ", ");
+	if (json_is_integer(uptime)) {
+		printf(", up ");
+		show_uptime(json_integer_value(uptime));
+		json_object_del(status, "uptime");
+	}
+	putchar('\n');
+	show_subscribers(status);
+
+	for (size_t i = 0; i < ARRAY_SIZE(counters) && !verbose; i++) {
+		value = json_object_get(status, counters[i]);
+		without_zeros(value);
+		if (json_is_object(value) && !json_object_size(value))
+			json_object_del(status, counters[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(first); i++)
+		show_paragraph(status, first[i]);
+	json_object_foreach_safe(status, next, key, value)
+		show_paragraph(status, key);
+}
+
+/* ---- All ----------------------------------------------------------------- */
+
+static const struct {
+	const char *method;
+	void (*show)(json_t *value, bool verbose);
+} answers[] = {
+	{"core.status", show_status},
+};
+
+void answer_show(const char *method, json_t *value, bool verbose)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(answers); i++)
+		if (!strcmp(answers[i].method, method)) {
+			answers[i].show(value, verbose);
+			return;
+		}
+	if (!json_is_null(value))
+		show_json(stdout, value, 0);
+}

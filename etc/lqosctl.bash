@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Completion of lqosctl for bash.  Modules, their verbs and parameters are asked
+# of the daemon that runs; without one there are the commands only.
+
+# The words of a command's argument, one a line.
+_lqosctl_arguments()
+{
+	case $1 in
+	call) lqosctl -j -t 1 methods | jq -r '.[].method' ;;
+	watch) lqosctl -j -t 1 topics | jq -r '.[].topic' ;;
+	bypass) printf '%s\n' on off status ;;
+	esac 2>/dev/null
+}
+
+# Verbs of a module, or the parameters of one.
+_lqosctl_verbs()
+{
+	lqosctl -j -t 1 "$1" 2>/dev/null | jq -r '.[].verb' 2>/dev/null
+}
+
+_lqosctl_keys()
+{
+	lqosctl -j -t 1 "$1" 2>/dev/null | jq -r --arg verb "$2" '
+		.[] | select(.verb == $verb) | .params |
+		[scan("([a-z0-9_]+)\\??:")[0]] | unique[] + "="' 2>/dev/null
+}
+
+_lqosctl_modules()
+{
+	lqosctl -j -t 1 methods 2>/dev/null |
+		jq -r '[.[].method | split(".")[0]] | unique[]' 2>/dev/null
+}
+
+_lqosctl()
+{
+	local commands="status modules maps methods topics call watch bypass
+		pins detach doctor"
+	local options="--json --verbose --socket= --timeout= --for= --config=
+		--force --help --version"
+	local cur=${COMP_WORDS[COMP_CWORD]} words=() i choice
+
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-S | -t | -c | --socket | --timeout | --config | --for)
+			[ "${COMP_WORDS[i + 1]}" != = ] || i=$((i + 1))
+			i=$((i + 1))
+			;;
+		-*) ;;
+		*) words+=("${COMP_WORDS[i]}") ;;
+		esac
+	done
+	if [[ $cur == -* ]]; then
+		choice=$options
+	elif [ ${#words[@]} -eq 0 ]; then
+		choice="$commands $(_lqosctl_modules)"
+	elif [[ " ${commands//[[:space:]]/ } " == *" ${words[0]} "* ]]; then
+		[ ${#words[@]} -eq 1 ] || return
+		choice=$(_lqosctl_arguments "${words[0]}")
+	elif [ ${#words[@]} -eq 1 ]; then
+		choice=$(_lqosctl_verbs "${words[0]}")
+	else
+		choice=$(_lqosctl_keys "${words[0]}" "${words[1]}")
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$choice" -- "$cur")
+	[[ ${COMPREPLY[*]-} != *= ]] || compopt -o nospace 2>/dev/null
+}
+
+complete -F _lqosctl lqosctl

@@ -1,0 +1,63 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# lqosctl's words for modules, and what its completion offers, with a real
+# lqosd.
+
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+# offers DESCRIPTION REGEX WORD...: what the last word may become.
+offers()
+{
+	local description=$1 regex=$2
+
+	shift 2
+	like "$description" "$(
+		PATH=$ROOT/bin:$PATH
+		export LQOS_BUS=$LAB_BUS
+		# shellcheck source=etc/lqosctl.bash
+		. "$NET_TOP/etc/lqosctl.bash"
+		COMP_WORDS=(lqosctl "$@")
+		COMP_CWORD=$#
+		COMPREPLY=()
+		_lqosctl
+		echo "<${COMPREPLY[*]}>"
+	)" "^<$regex>\$"
+}
+
+net_begin 22
+lab_ini
+offers "without a daemon: commands" "status" st
+offers "options" "--timeout=" --ti
+daemon
+offers "a module" "status steering" st
+offers "its verbs" "tree" steering tr
+offers "their parameters" "circuit_id= classid= cpu=" steering add c
+offers "methods to call" "core.maps core.methods core.modules" \
+	-S "$LAB_BUS" call core.m
+offers "topics to watch" "lqtop.top" watch lqtop.t
+offers "the switch" "on off" bypass o
+
+like "a module alone: its verbs" "$(ctl steering)" \
+	'^add +\{ip: string, .* yes$'
+check "add, by place and by name" ctl steering add 192.0.2.0/28 \
+	classid=1:fff0 cpu="$(ctl -j steering queues | jq '.[0].cpu')" \
+	circuit_id=7
+is "... is there" "$(ctl -j steering list | jq -r '.[] |
+	select(.ip == "192.0.2.0/28") | "\(.class) \(.circuit_id)"')" \
+	"1:fff0 7"
+like "list, for people" "$(ctl steering list | sed -n 1p)" '^ip +circuit_id'
+check "del" ctl steering del 192.0.2.0/28
+is "... is gone" "$(ctl steering list | grep -c 192.0.2.0)" 0
+like "del of what is not there says so" "$(ctl steering del 192.0.2.0/28 2>&1)" \
+	"^lqosctl: .*192\.0\.2\.0/28"
+like "an address that is none" "$(ctl steering add 192.0.2 2>&1)" \
+	'^lqosctl: "192.0.2" is no address: expected one like'
+like "a parameter that is none" "$(ctl steering del ipp=192.0.2.1 2>&1)" \
+	'steering del: "ipp=192.0.2.1": expected \{ip: string\}'
+like "a verb that is none" "$(ctl steering tre 2>&1)" \
+	'no method "steering.tre": did you mean "steering.tree"\?'
+like "tree, for people" "$(ctl steering tree)" '^  AP_North_1 '
+is "tree, for programs" "$(ctl -j steering tree | jq '.circuits | length')" 20
+lab_stop
+is "lqosd ends with status 0" $? 0
