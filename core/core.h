@@ -458,19 +458,31 @@ void core_registry_problems(const struct core_registry *registry,
 			    struct core_problems *out);
 size_t core_registry_subscribers(const struct core_registry *registry);
 size_t core_registry_prefixes(const struct core_registry *registry);
+/* A prefix that the kernel is told of. */
+struct core_kernel_op {
+	const struct lqos_prefix *p;
+	int rc; /* what became of it */
+};
 /*
- * Hooks through which every change reaches the kernel: called for each prefix
- * that came, changed or went from now on, and by core_registry_replay() for all
- * there are.  set may refuse (-ENOSPC): the mapping is then refused.
+ * Hooks through which every change of a prefix reaches the kernel, many at once
+ * where there are many.  set may refuse any of them (-ENOSPC): that mapping is
+ * then refused.
  */
 struct core_registry_hooks {
-	int (*set)(const struct lqos_prefix *p, void *arg);
-	void (*unset)(const struct lqos_prefix *p, void *arg);
+	void (*set)(struct core_kernel_op *ops, size_t n, void *arg);
+	void (*unset)(struct core_kernel_op *ops, size_t n, void *arg);
+	/* fn for each that is there, until it returns non-zero: that is
+	 * returned. */
+	int (*read)(int (*fn)(const struct lqos_prefix *p, void *arg),
+		    void *fn_arg, void *arg);
+	/* What was set and unset is to count for every packet from now on. */
+	void (*done)(void *arg);
 	void *arg;
 };
 void core_registry_hook(struct core_registry *registry,
 			const struct core_registry_hooks *hooks);
-int core_registry_replay(struct core_registry *registry);
+/* Make the kernel's prefixes ours, by what differs. */
+int core_registry_sync(struct core_registry *registry);
 
 /* ---- slots.c: which circuit has which slot ------------------------------- */
 

@@ -338,7 +338,7 @@ int core_datapath_attach(struct core_datapath *dp)
 	int rc = ports_check(dp);
 
 	if (!rc)
-		rc = core_owners_start(dp);
+		rc = core_owners_sync(dp);
 	if (!rc)
 		rc = pins_publish(dp->pins);
 	if (rc)

@@ -177,6 +177,7 @@ struct core_datapath {
 	bool one_interface; /* seen in both directions */
 	bool stick;	    /* one, whose VLANs are the sides */
 	bool attached;
+	bool no_batches; /* of tries: this kernel has none */
 	struct core_topology topology;
 	struct attachment at[CORE_PORTS_MAX]; /* as in topology */
 	uint32_t n_at;
@@ -209,9 +210,9 @@ int datapath_core_map(const struct core_datapath *dp, const char *name);
 int datapath_set_rodata(struct bpf_object *obj, const char *name,
 			uint64_t value);
 
-/* The registry's prefixes into the kernel, and from now on every change of them
- * (owners.c). */
-int core_owners_start(struct core_datapath *dp);
+/* Makes the kernel's prefixes the registry's, by what differs, and from now on
+ * with every change of them (owners.c). */
+int core_owners_sync(struct core_datapath *dp);
 /* Gives links of an earlier run the names their interfaces have now. */
 void datapath_follow_links(struct core_datapath *dp);
 /* Takes off what an earlier run left on interfaces that are not ours

@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * registry.c - the subscribers: who has which slot, which addresses are whose.
- *
- * Every change of a prefix goes through the hooks to the kernel first; one that
- * is refused there leaves no trace here.
- */
+/* registry.c - the subscribers: which circuits there are, and who watches. */
 #include <errno.h>
 #include <string.h>
 
@@ -144,125 +139,6 @@ int core_circuit_describe(struct core_registry *r, struct core_circuit *c,
 	return 0;
 }
 
-/* ---- Mappings ------------------------------------------------------------ */
-
-struct core_mapping *core_mapping_find(const struct core_registry *r,
-				       const struct lqos_prefix *range)
-{
-	return core_tree_find(range, &r->by_range, core_prefix_compare);
-}
-
-int core_mapping_hook(const struct core_registry *r,
-		      const struct lqos_prefix *p)
-{
-	return r->hooks.set ? r->hooks.set(p, r->hooks.arg) : 0;
-}
-
-static bool same_in_kernel(const struct lqos_prefix *a,
-			   const struct lqos_prefix *b)
-{
-	return a->slot == b->slot && a->cpu == b->cpu && a->handle == b->handle;
-}
-
-static void mapping_join(struct core_mapping *m, struct core_circuit *c)
-{
-	m->circuit = c;
-	LIST_INSERT_HEAD(&c->mappings, m, of_circuit);
-	c->s.prefixes++;
-}
-
-void core_mapping_leave(struct core_mapping *m)
-{
-	if (!m->circuit)
-		return;
-	LIST_REMOVE(m, of_circuit);
-	m->circuit->s.prefixes--;
-	m->circuit = NULL;
-}
-
-/* As if the kernel had never heard of it. */
-static void mapping_forget(struct core_registry *r, struct core_mapping *m)
-{
-	tdelete(m, &r->by_range, core_prefix_compare);
-	core_mapping_leave(m);
-	r->prefixes--;
-	r->changed = true;
-	free((void *)m->p.device_id);
-	free(m);
-}
-
-void core_mapping_remove(struct core_registry *r, struct core_mapping *m)
-{
-	if (r->hooks.unset)
-		r->hooks.unset(&m->p, r->hooks.arg);
-	mapping_forget(r, m);
-}
-
-/* A mapping that is new; want's strings become its own if all goes well. */
-static int mapping_insert(struct core_registry *r, struct core_circuit *c,
-			  const struct lqos_prefix *want)
-{
-	autofree struct core_mapping *m = NULL;
-	int rc;
-
-	if (r->prefixes >= r->max_prefixes)
-		return -ENOSPC;
-	m = calloc(1, sizeof(*m));
-	if (!m)
-		return -ENOMEM;
-	m->p = *want;
-	if (!tsearch(m, &r->by_range, core_prefix_compare))
-		return -ENOMEM;
-	rc = core_mapping_hook(r, &m->p);
-	if (rc) {
-		tdelete(m, &r->by_range, core_prefix_compare);
-		return rc;
-	}
-	r->prefixes++;
-	r->changed = true;
-	mapping_join(steal_ptr(m), c);
-	return 0;
-}
-
-/* The same for one that is there; its old circuit may be left empty. */
-static int mapping_replace(struct core_registry *r, struct core_circuit *c,
-			   struct core_mapping *m,
-			   const struct lqos_prefix *want)
-{
-	int rc = same_in_kernel(&m->p, want) ? 0 : core_mapping_hook(r, want);
-
-	if (rc)
-		return rc;
-	free((void *)m->p.device_id);
-	m->p = *want;
-	if (m->circuit != c) {
-		core_mapping_leave(m);
-		mapping_join(m, c);
-		r->changed = true;
-	}
-	return 0;
-}
-
-int core_mapping_put(struct core_registry *r, struct core_circuit *c,
-		     struct core_mapping *m, const struct lqos_prefix *want)
-{
-	struct lqos_prefix p = *want;
-	autofree char *device = NULL;
-	int rc;
-
-	if (want->device_id) {
-		device = strdup(want->device_id);
-		if (!device)
-			return -ENOMEM;
-	}
-	p.slot = c->s.slot;
-	p.device_id = device;
-	rc = m ? mapping_replace(r, c, m, &p) : mapping_insert(r, c, &p);
-	if (!rc)
-		device = NULL;
-	return rc;
-}
-
 void core_circuit_clear(struct core_registry *r, struct core_circuit *c)
 {
 	while (!LIST_EMPTY(&c->mappings))
@@ -310,9 +186,11 @@ void core_registry_notify(struct core_registry *r)
 	if (r->notifying)
 		return;
 	r->notifying = true;
+	core_kernel_done(r);
 	while (r->changed) {
 		r->changed = false;
 		call_watchers(r);
+		core_kernel_done(r);
 	}
 	r->notifying = false;
 }
@@ -411,65 +289,4 @@ void core_registry_hook(struct core_registry *registry,
 			const struct core_registry_hooks *hooks)
 {
 	registry->hooks = hooks ? *hooks : (struct core_registry_hooks){0};
-}
-
-static int replay_circuit(struct core_registry *r, struct core_circuit *c)
-{
-	struct core_mapping *m, *next;
-	char text[CORE_PREFIX_TEXT];
-
-	for (m = LIST_FIRST(&c->mappings); m; m = next) {
-		int rc = core_mapping_hook(r, &m->p);
-
-		next = LIST_NEXT(m, of_circuit);
-		if (rc && rc != -ENOSPC)
-			return rc;
-		if (!rc)
-			continue;
-		core_fail(CORE_REGISTRY_LOG, rc,
-			  "%s of circuit \"%s\" is not mapped (is max_prefixes "
-			  "in [lqosd], %u, enough?)",
-			  core_prefix_text(&m->p, text, sizeof(text)),
-			  c->s.circuit_id, r->max_prefixes);
-		mapping_forget(r, m);
-	}
-	core_circuit_settle(r, c);
-	return 0;
-}
-
-int core_registry_replay(struct core_registry *registry)
-{
-	struct core_registry *r = registry;
-	int rc = 0;
-
-	for (uint32_t slot = 1; !rc && slot <= r->max_subscribers; slot++)
-		if (r->by_slot[slot])
-			rc = replay_circuit(r, r->by_slot[slot]);
-	core_registry_notify(r);
-	return rc;
-}
-
-struct walk {
-	int (*fn)(const struct lqos_prefix *p, void *arg);
-	void *arg;
-	int rc;
-};
-
-static void walk_node(const void *node, VISIT when, void *closure)
-{
-	const struct lqos_prefix *p = *(void *const *)node;
-	struct walk *walk = closure;
-
-	if (!walk->rc && (when == postorder || when == leaf))
-		walk->rc = walk->fn(p, walk->arg);
-}
-
-int core_registry_walk(const struct core_registry *registry,
-		       int (*fn)(const struct lqos_prefix *p, void *arg),
-		       void *arg)
-{
-	struct walk walk = {fn, arg, 0};
-
-	twalk_r(registry->by_range, walk_node, &walk);
-	return walk.rc;
 }

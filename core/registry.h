@@ -35,6 +35,7 @@ void core_tree_free(void *root);
 struct core_mapping {
 	struct lqos_prefix p;	      /* first: the tree is of these */
 	struct core_circuit *circuit; /* NULL: between two, in a load */
+	bool seen;		      /* in the kernel, by a comparison */
 	LIST_ENTRY(core_mapping) of_circuit;
 };
 
@@ -56,6 +57,7 @@ struct core_registry {
 	struct core_registry_hooks hooks;
 	struct core_problems problems;
 	TAILQ_HEAD(, core_watcher) watchers;
+	bool touched;	/* the kernel was changed, and has yet to be done */
 	bool changed;	/* since the watchers were called */
 	bool notifying; /* they are being called */
 };
@@ -80,25 +82,59 @@ int core_circuit_describe(struct core_registry *r, struct core_circuit *c,
 void core_circuit_clear(struct core_registry *r, struct core_circuit *c);
 /* A circuit that no file names lives as long as it has mappings. */
 void core_circuit_settle(struct core_registry *r, struct core_circuit *c);
+/* The end of a batch.  What watchers change themselves is a further one. */
+void core_registry_notify(struct core_registry *r);
+
+/* ---- mappings.c --------------------------------------------------------- */
+
+/* As many go to the kernel at once. */
+enum { CORE_PUTS = 512 };
+
+/* Tells the kernel; ops say what became of each. */
+void core_kernel_set(struct core_registry *r, struct core_kernel_op *ops,
+		     size_t n);
+/* What it was told counts for every packet from now on. */
+void core_kernel_done(struct core_registry *r);
+
 /* NULL: exactly that range is nobody's. */
 struct core_mapping *core_mapping_find(const struct core_registry *r,
 				       const struct lqos_prefix *range);
-/* Make the range of want c's, with want's placement.  m: what it is mapped to
- * now, if it is; the circuit that had it is not settled. */
+
+/* A range that is to be a circuit's. */
+struct core_put {
+	struct core_circuit *c;
+	struct core_mapping *m; /* what it is mapped to now; NULL: nothing */
+	struct lqos_prefix want;
+	uint32_t line; /* for the caller */
+	int rc;	       /* refused: as it was before */
+	bool fresh;    /* for mappings.c */
+};
+/* At most CORE_PUTS, each of another range.  Circuits that had one of them are
+ * not settled. */
+void core_mappings_put(struct core_registry *r, struct core_put *puts,
+		       size_t n);
+/* The same for one. */
 int core_mapping_put(struct core_registry *r, struct core_circuit *c,
 		     struct core_mapping *m, const struct lqos_prefix *want);
 /* Take it from its circuit, for another; the kernel does not know yet. */
 void core_mapping_leave(struct core_mapping *m);
-/* Not settled: its circuit. */
+/* Not settled: their circuits. */
+void core_mappings_remove(struct core_registry *r, struct core_mapping **m,
+			  size_t n);
 void core_mapping_remove(struct core_registry *r, struct core_mapping *m);
-int core_mapping_hook(const struct core_registry *r,
-		      const struct lqos_prefix *p);
 /* As lqos_prefixes(). */
 int core_registry_walk(const struct core_registry *registry,
 		       int (*fn)(const struct lqos_prefix *p, void *arg),
 		       void *arg);
-/* The end of a batch.  What watchers change themselves is a further one. */
-void core_registry_notify(struct core_registry *r);
+/*
+ * differs for each range that the kernel has not as the registry has it: m is
+ * NULL where it is nobody's, there NULL where the kernel does not have it.  It
+ * returns non-zero to stop; that is returned.
+ */
+typedef int core_differs_fn(struct core_mapping *m,
+			    const struct lqos_prefix *there, void *arg);
+int core_registry_compare(struct core_registry *r, core_differs_fn *differs,
+			  void *arg);
 
 /* ---- slots.c ------------------------------------------------------------ */
 

@@ -23,33 +23,67 @@ void core_problem(struct core_problems *problems, enum lqos_level level,
 	va_end(ap);
 }
 
-/* Take out what the files no longer say.  A range that only changes hands is
- * left in the kernel until its new circuit takes it over. */
-static void drop_stale(struct core_registry *r, const struct core_shaped *new)
+/* From the files, which do not name it any more. */
+static bool is_stale(const struct core_mapping *m,
+		     const struct core_shaped *new)
 {
-	for (uint32_t slot = 1; slot <= r->max_subscribers; slot++) {
-		struct core_circuit *c = r->by_slot[slot];
-		struct core_mapping *m, *next;
-		bool gone;
+	return !m->p.by_hand && !core_shaped_address(new, &m->p);
+}
 
-		if (!c || !c->from_file)
-			continue;
-		gone = !core_shaped_circuit(new, c->s.circuit_id);
-		for (m = LIST_FIRST(&c->mappings); m; m = next) {
-			next = LIST_NEXT(m, of_circuit);
-			if (m->p.by_hand)
-				continue;
-			if (!core_shaped_address(new, &m->p))
-				core_mapping_remove(r, m);
-			else if (gone)
-				core_mapping_leave(m);
-		}
-		if (!gone)
-			continue;
-		c->from_file = false;
-		c->s.node = 0;
-		core_circuit_settle(r, c);
+struct stale {
+	const struct core_shaped *new;
+	struct core_mapping **mappings;
+	size_t n;
+};
+
+static int note_stale(const struct lqos_prefix *p, void *arg)
+{
+	struct core_mapping *m = (struct core_mapping *)p;
+	struct stale *stale = arg;
+
+	if (is_stale(m, stale->new))
+		stale->mappings[stale->n++] = m;
+	return 0;
+}
+
+/* A range that only changes hands is left in the kernel until its new circuit
+ * takes it over. */
+static void drop_circuit(struct core_registry *r, struct core_circuit *c)
+{
+	struct core_mapping *m, *next;
+
+	for (m = LIST_FIRST(&c->mappings); m; m = next) {
+		next = LIST_NEXT(m, of_circuit);
+		if (!m->p.by_hand)
+			core_mapping_leave(m);
 	}
+	c->from_file = false;
+	c->s.node = 0;
+	core_circuit_settle(r, c);
+}
+
+/* Take out what the files no longer say. */
+static int drop_stale(struct core_registry *r, const struct core_shaped *new)
+{
+	autofree struct core_mapping **mappings =
+		calloc(r->prefixes + 1, sizeof(struct core_mapping *));
+	struct stale stale = {new, mappings, 0};
+	struct core_circuit *c;
+	uint32_t slot;
+
+	if (!mappings)
+		return -ENOMEM;
+	core_registry_walk(r, note_stale, &stale);
+	core_mappings_remove(r, stale.mappings, stale.n);
+	/* Before a slot is given to another, nobody may be counted there. */
+	core_kernel_done(r);
+	for (slot = 1; slot <= r->max_subscribers; slot++) {
+		c = r->by_slot[slot];
+		if (c && c->from_file &&
+		    !core_shaped_circuit(new, c->s.circuit_id))
+			drop_circuit(r, c);
+	}
+	return 0;
 }
 
 static void load_circuits(struct core_registry *r, struct core_shaped *new,
@@ -85,40 +119,85 @@ static void load_circuits(struct core_registry *r, struct core_shaped *new,
 	}
 }
 
-static void load_address(struct core_registry *r, struct core_shaped *new,
-			 const struct core_shaped_address *address,
-			 const char *path)
+struct puts {
+	struct core_registry *r;
+	struct core_shaped *new;
+	const char *path;
+	size_t n;
+	struct core_put put[CORE_PUTS];
+};
+
+/* Its circuit has lost it, or has never been. */
+static void leave_out(struct puts *puts, const struct core_put *put)
 {
+	char text[CORE_PREFIX_TEXT];
+
+	core_problem(&puts->new->problems, LQOS_WARN,
+		     "%s:%u:1: address %s of circuit \"%s\" left out: %s (is "
+		     "max_prefixes in [lqosd], %u, enough?)",
+		     puts->path, put->line,
+		     core_prefix_text(&put->want, text, sizeof(text)),
+		     put->c->s.circuit_id, strerror(-put->rc),
+		     puts->r->max_prefixes);
+	if (put->m)
+		core_mapping_remove(puts->r, put->m);
+}
+
+static void flush(struct puts *puts)
+{
+	size_t i;
+
+	core_mappings_put(puts->r, puts->put, puts->n);
+	for (i = 0; i < puts->n; i++)
+		if (puts->put[i].rc)
+			leave_out(puts, &puts->put[i]);
+	puts->n = 0;
+}
+
+static void load_address(struct puts *puts,
+			 const struct core_shaped_address *address)
+{
+	struct core_registry *r = puts->r;
 	struct core_circuit *c = core_circuit_at(r, address->circuit->s.slot);
 	struct core_mapping *m = core_mapping_find(r, &address->p);
-	struct lqos_prefix want = address->p;
+	struct core_put *put = &puts->put[puts->n];
 	char text[CORE_PREFIX_TEXT];
-	int rc;
 
 	if (m && m->p.by_hand) {
 		core_log(CORE_REGISTRY_LOG, LQOS_DEBUG,
 			 "%s:%u:1: %s stays with circuit \"%s\": it was mapped "
 			 "by hand",
-			 path, address->line,
-			 core_prefix_text(&want, text, sizeof(text)),
+			 puts->path, address->line,
+			 core_prefix_text(&m->p, text, sizeof(text)),
 			 m->circuit->s.circuit_id);
 		return;
 	}
-	if (c) {
-		want.cpu = c->s.cpu;
-		want.handle = c->s.handle;
-		rc = core_mapping_put(r, c, m, &want);
-		if (!rc)
-			return;
-		core_problem(&new->problems, LQOS_WARN,
-			     "%s:%u:1: address %s of circuit \"%s\" left out: "
-			     "%s (is max_prefixes in [lqosd], %u, enough?)",
-			     path, address->line,
-			     core_prefix_text(&want, text, sizeof(text)),
-			     c->s.circuit_id, strerror(-rc), r->max_prefixes);
+	if (!c) {
+		if (m)
+			core_mapping_remove(r, m); /* its circuit lost it */
+		return;
 	}
-	if (m)
-		core_mapping_remove(r, m); /* its circuit has lost it */
+	*put = (struct core_put){
+		.c = c, .m = m, .want = address->p, .line = address->line};
+	put->want.cpu = c->s.cpu;
+	put->want.handle = c->s.handle;
+	if (++puts->n == CORE_PUTS)
+		flush(puts);
+}
+
+static void load_addresses(struct core_registry *r, struct core_shaped *new,
+			   const char *path)
+{
+	const struct core_shaped_address *address;
+	struct puts puts;
+
+	puts.r = r;
+	puts.new = new;
+	puts.path = path;
+	puts.n = 0;
+	STAILQ_FOREACH(address, &new->addresses, next)
+		load_address(&puts, address);
+	flush(&puts);
 }
 
 /* The ranges that hold the one the walk is at, widest first. */
@@ -195,7 +274,6 @@ int core_registry_load(struct core_registry *registry, const char *csv_path,
 	struct core_registry *r = registry;
 	CORE_CLEANUP(core_network_free) struct core_network *network = NULL;
 	CORE_CLEANUP(core_shaped_free) struct core_shaped *new = NULL;
-	const struct core_shaped_address *address;
 	struct nesting nest = {.registry = r};
 	int rc;
 
@@ -205,14 +283,13 @@ int core_registry_load(struct core_registry *registry, const char *csv_path,
 				      r->core->settings.address_spaces);
 	if (!rc)
 		rc = check_loss(r, new, csv_path);
+	if (!rc)
+		rc = drop_stale(r, new);
 	if (rc)
 		return rc;
 
-	drop_stale(r, new);
 	load_circuits(r, new, csv_path);
-	for (address = STAILQ_FIRST(&new->addresses); address;
-	     address = STAILQ_NEXT(address, next))
-		load_address(r, new, address, csv_path);
+	load_addresses(r, new, csv_path);
 	if (!same_network(r->network, network))
 		r->changed = true;
 	core_network_free(&r->network);

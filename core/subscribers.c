@@ -56,20 +56,31 @@ int lqos_placed_before(struct lqos_ctx *ctx, uint32_t slot, uint32_t *cpu,
 	return core_slots_before(ctx->core->registry->slots, slot, cpu, handle);
 }
 
-/* What the circuit's mappings before end were, into the kernel again. */
-static void undo_place(struct core_registry *r, const struct core_circuit *c,
-		       const struct core_mapping *end, uint32_t cpu,
-		       uint32_t handle)
-{
-	const struct core_mapping *m;
-	struct lqos_prefix p;
+/* A mapping on its way to another place. */
+struct move {
+	struct core_mapping *m;
+	struct lqos_prefix to;
+};
 
-	for (m = LIST_FIRST(&c->mappings); m; m = LIST_NEXT(m, of_circuit)) {
-		if (m == end)
-			return;
-		if (would_move(m, cpu, handle, &p))
-			core_mapping_hook(r, &m->p);
+/* All of them or none. */
+static int tell_kernel(struct core_registry *r, struct move *moves,
+		       struct core_kernel_op *ops, size_t n)
+{
+	size_t i, done = 0;
+	int rc = 0;
+
+	for (i = 0; i < n; i++)
+		ops[i].p = &moves[i].to;
+	core_kernel_set(r, ops, n);
+	for (i = 0; i < n; i++) {
+		if (ops[i].rc)
+			rc = ops[i].rc;
+		else
+			ops[done++].p = &moves[i].m->p;
 	}
+	if (rc)
+		core_kernel_set(r, ops, done);
+	return rc;
 }
 
 int lqos_place(struct lqos_ctx *ctx, uint32_t slot, uint32_t cpu,
@@ -77,29 +88,33 @@ int lqos_place(struct lqos_ctx *ctx, uint32_t slot, uint32_t cpu,
 {
 	struct core_registry *r = ctx->core->registry;
 	struct core_circuit *c = core_circuit_at(r, slot);
+	autofree struct core_kernel_op *ops = NULL;
+	autofree struct move *moves = NULL;
 	struct core_mapping *m;
-	struct lqos_prefix p;
+	size_t i, n = 0;
 	int rc;
 
 	if (!c)
 		return -ENOENT;
-	for (m = LIST_FIRST(&c->mappings); m; m = LIST_NEXT(m, of_circuit)) {
-		if (!would_move(m, cpu, handle, &p))
-			continue;
-		rc = core_mapping_hook(r, &p);
-		if (rc) {
-			undo_place(r, c, m, cpu, handle);
-			return rc;
-		}
+	moves = calloc(c->s.prefixes + 1, sizeof(*moves));
+	ops = calloc(c->s.prefixes + 1, sizeof(*ops));
+	if (!moves || !ops)
+		return -ENOMEM;
+	LIST_FOREACH(m, &c->mappings, of_circuit)
+		if (would_move(m, cpu, handle, &moves[n].to))
+			moves[n++].m = m;
+	rc = tell_kernel(r, moves, ops, n);
+	if (!rc) {
+		c->s.cpu = cpu;
+		c->s.handle = handle;
+		core_slots_place(r->slots, slot, cpu, handle);
+		for (i = 0; i < n; i++)
+			moves[i].m->p = moves[i].to;
 	}
-
-	c->s.cpu = cpu;
-	c->s.handle = handle;
-	core_slots_place(r->slots, slot, cpu, handle);
-	for (m = LIST_FIRST(&c->mappings); m; m = LIST_NEXT(m, of_circuit))
-		if (would_move(m, cpu, handle, &p))
-			m->p = p;
-	return 0;
+	/* Within a batch of changes, that is the batch's end to say. */
+	if (!r->notifying)
+		core_kernel_done(r);
+	return rc;
 }
 
 /* Map p to the circuit of that id, which is made if there is none. */

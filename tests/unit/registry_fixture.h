@@ -39,7 +39,9 @@ enum { KERNEL_MAX = 64 };
 static struct {
 	struct lqos_prefix entries[KERNEL_MAX];
 	size_t n;
-	unsigned int sets, unsets;
+	unsigned int sets, unsets, batches, epochs;
+	bool undone; /* changed, and not done */
+	int read_fails;
 	int refuse_after; /* so many sets; -1: never */
 	int refuse_with;
 	bool refuse_once;
@@ -70,11 +72,10 @@ static inline struct lqos_prefix *kernel_find(const struct lqos_prefix *p)
 	return NULL;
 }
 
-static inline int kernel_set(const struct lqos_prefix *p, void *arg)
+static inline int kernel_take(const struct lqos_prefix *p)
 {
 	struct lqos_prefix *entry = kernel_find(p);
 
-	assert_ptr_equal(arg, &kernel);
 	if (!kernel.refuse_after) {
 		if (kernel.refuse_once)
 			kernel.refuse_after = -1;
@@ -91,20 +92,57 @@ static inline int kernel_set(const struct lqos_prefix *p, void *arg)
 	return 0;
 }
 
-static inline void kernel_unset(const struct lqos_prefix *p, void *arg)
+static inline void kernel_set(struct core_kernel_op *ops, size_t n, void *arg)
 {
-	struct lqos_prefix *entry = kernel_find(p);
+	assert_ptr_equal(arg, &kernel);
+	assert_true(n);
+	kernel.batches++;
+	for (size_t i = 0; i < n; i++) {
+		ops[i].rc = kernel_take(ops[i].p);
+		kernel.undone |= !ops[i].rc;
+	}
+}
+
+static inline void kernel_unset(struct core_kernel_op *ops, size_t n, void *arg)
+{
+	assert_ptr_equal(arg, &kernel);
+	assert_true(n);
+	kernel.batches++;
+	kernel.undone = true;
+	for (size_t i = 0; i < n; i++) {
+		struct lqos_prefix *entry = kernel_find(ops[i].p);
+
+		assert_non_null(entry);
+		kernel.unsets++;
+		*entry = kernel.entries[--kernel.n];
+	}
+}
+
+static inline int kernel_read(int (*fn)(const struct lqos_prefix *p, void *arg),
+			      void *fn_arg, void *arg)
+{
+	int rc = kernel.read_fails;
 
 	assert_ptr_equal(arg, &kernel);
-	assert_non_null(entry);
-	kernel.unsets++;
-	*entry = kernel.entries[--kernel.n];
+	for (size_t i = 0; !rc && i < kernel.n; i++)
+		rc = fn(&kernel.entries[i], fn_arg);
+	return rc;
+}
+
+static inline void kernel_done(void *arg)
+{
+	assert_ptr_equal(arg, &kernel);
+	assert_true(kernel.undone);
+	kernel.undone = false;
+	kernel.epochs++;
 }
 
 static inline void kernel_forget_counts(void)
 {
 	kernel.sets = 0;
 	kernel.unsets = 0;
+	kernel.batches = 0;
+	kernel.epochs = 0;
 }
 
 static inline void kernel_refuse(int after, int with)
@@ -113,8 +151,8 @@ static inline void kernel_refuse(int after, int with)
 	kernel.refuse_with = with;
 }
 
-static const struct core_registry_hooks hooks = {kernel_set, kernel_unset,
-						 &kernel};
+static const struct core_registry_hooks hooks = {
+	kernel_set, kernel_unset, kernel_read, kernel_done, &kernel};
 
 static inline int check_in_kernel(const struct lqos_prefix *p, void *arg)
 {
@@ -142,6 +180,7 @@ static inline void check(void)
 	assert_int_equal(lqos_prefixes(module, check_in_kernel, &prefixes), 0);
 	assert_int_equal(kernel.n, prefixes);
 	assert_int_equal(core_registry_prefixes(core.registry), prefixes);
+	assert_false(kernel.undone);
 	assert_null(lqos_subscriber(module, 0));
 	for (uint32_t i = 1; i < lqos_subscriber_slots(module); i++) {
 		const struct lqos_subscriber *s = lqos_subscriber(module, i);
