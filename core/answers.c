@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* answers.c - what bus methods answer, as people want to read it. */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/answers.h"
@@ -116,12 +117,27 @@ static void show_status(json_t *status, bool verbose)
 		show_paragraph(status, key);
 }
 
+/* ---- core.bypass --------------------------------------------------------- */
+
+static void show_bypass(json_t *value, bool verbose)
+{
+	(void)verbose;
+	if (json_is_true(json_object_get(value, "bypass")))
+		printf("bypass is on for another %" JSON_INTEGER_FORMAT
+		       " s: packets pass untouched\n",
+		       json_integer_value(
+			       json_object_get(value, "seconds_left")));
+	else
+		puts("bypass is off");
+}
+
 /* ---- All ----------------------------------------------------------------- */
 
 static const struct {
 	const char *method;
 	void (*show)(json_t *value, bool verbose);
 } answers[] = {
+	{"core.bypass", show_bypass},
 	{"core.status", show_status},
 };
 

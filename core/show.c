@@ -8,7 +8,7 @@
 #include "core/cleanup.h"
 #include "core/show.h"
 
-enum { INDENT = 2, GAP = 2 };
+enum { INDENT = 2, GAP = 2, LIST_WIDTH = 72 };
 
 static void *or_exit(void *memory)
 {
@@ -170,11 +170,6 @@ static void show_line(FILE *f, const json_t *value)
 	fprintf(f, "%s\n", text);
 }
 
-static bool is_block(const json_t *value)
-{
-	return json_object_size(value) || is_table(value);
-}
-
 static bool is_list(const json_t *value)
 {
 	const json_t *item;
@@ -184,6 +179,27 @@ static bool is_list(const json_t *value)
 		if (json_is_array(item) || json_is_object(item))
 			return false;
 	return json_is_array(value);
+}
+
+/* Of whole sentences, say: too long for one line. */
+static bool is_long_list(const json_t *value)
+{
+	const json_t *item;
+	int width = 0;
+	size_t i;
+
+	if (!is_list(value))
+		return false;
+	json_array_foreach(value, i, item)
+		if (json_is_string(item))
+			width += width_of(json_string_value(item)) + 2;
+	return width > LIST_WIDTH;
+}
+
+static bool is_block(const json_t *value)
+{
+	return json_object_size(value) || is_table(value) ||
+	       is_long_list(value);
 }
 
 /* "a, b, c" */

@@ -231,6 +231,20 @@ static void values(void **state)
 				 "t:\n"
 				 "  k\n"
 				 "  1\n");
+	expect(ctl(*state, "call", "core.echo",
+		   "{\"why\":[\"A sentence that is rather long, and goes on "
+		   "and "
+		   "on.\", \"Another one, of which the same has to be said, "
+		   "and "
+		   "has been\"],\"n\":1}"),
+	       0);
+	assert_string_equal(out,
+			    "why:\n"
+			    "  A sentence that is rather long, and goes on and "
+			    "on.\n"
+			    "  Another one, of which the same has to be said, "
+			    "and has been\n"
+			    "n: 1\n");
 	expect(ctl(*state, "-j", "call", "core.nothing"), 1);
 	expect(ctl(*state, "-jS", ((struct bench *)*state)->path, "maps"), 0);
 	assert_string_equal(out, "[]\n");
