@@ -93,6 +93,21 @@ struct dp_cached {
 	__u16 space;
 };
 
+/* Of an address as struct dp_cached has it: its place in the cache, and where
+ * nobody's packets go.  A multiplication carries upwards only: what it made of
+ * the first bytes is folded down before the last one.  Multipliers of
+ * MurmurHash3 (Appleby) and SplitMix64 (Vigna), public domain. */
+static inline __attribute__((always_inline)) __u32 dp_hash(__u64 seed, __u64 hi,
+							   __u64 lo)
+{
+	__u64 x = (lo ^ seed) * 0xff51afd7ed558ccdULL ^
+		  (hi ^ seed) * 0xc4ceb9fe1a85ec53ULL;
+
+	x ^= x >> 32;
+	x *= 0x9e3779b97f4a7c15ULL;
+	return x >> 32;
+}
+
 #ifndef __cplusplus
 _Static_assert(sizeof(struct dp_counters) % 64 == 0, "whole cache lines");
 _Static_assert(sizeof(struct dp_port) == 16, "layout");

@@ -80,7 +80,7 @@ static __always_inline void count_host(const struct lqos_frame *f, __u32 cpu,
 		hi = ~0ULL;
 		lo = word[0];
 	}
-	/* As owner_hash(): the first bytes count as much as the last. */
+	/* As dp_hash(): the first bytes count as much as the last. */
 	hash = (lo ^ tp_seed) * 0xff51afd7ed558ccdULL ^
 	       (hi ^ tp_seed) * 0xc4ceb9fe1a85ec53ULL;
 	hash = (hash ^ hash >> 32) * 0x9e3779b97f4a7c15ULL;

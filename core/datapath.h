@@ -215,6 +215,8 @@ int datapath_set_rodata(struct bpf_object *obj, const char *name,
 int core_owners_sync(struct core_datapath *dp);
 /* Gives links of an earlier run the names their interfaces have now. */
 void datapath_follow_links(struct core_datapath *dp);
+/* What is remembered of look-ups is not believed any more. */
+void core_owners_forget(struct core_datapath *dp);
 /* Takes off what an earlier run left on interfaces that are not ours
  * (takeover.c). */
 void datapath_leave_others(struct core_datapath *dp);

@@ -201,13 +201,16 @@ static void unset_owners(struct core_kernel_op *ops, size_t n, void *arg)
 }
 
 /* What the caches remember of before is nobody's any more. */
-static void new_epoch(void *arg)
+void core_owners_forget(struct core_datapath *dp)
 {
-	struct core_datapath *dp = arg;
-
 	/* 0 is what an unused cache entry has. */
 	if (!++dp->skel->bss->dp_epoch)
 		++dp->skel->bss->dp_epoch;
+}
+
+static void new_epoch(void *arg)
+{
+	core_owners_forget(arg);
 }
 
 /* ---- Reading ------------------------------------------------------------- */

@@ -191,6 +191,12 @@ int core_prefix_compare(const void *a, const void *b)
 	return order ? order : x->len - y->len;
 }
 
+void core_prefix_cut(struct lqos_prefix *p, uint8_t len)
+{
+	clear_host_bits(p->addr, len);
+	p->len = len;
+}
+
 bool core_prefix_covers(const struct lqos_prefix *outer,
 			const struct lqos_prefix *inner)
 {

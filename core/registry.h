@@ -158,6 +158,8 @@ int core_slots_before(const struct core_slots *slots, uint32_t slot,
 
 /* Orders struct lqos_prefix by family, VLAN, address, length. */
 int core_prefix_compare(const void *a, const void *b);
+/* Make it the range of that length, which is at most its own, around it. */
+void core_prefix_cut(struct lqos_prefix *p, uint8_t len);
 /* Does outer hold inner, or equal it? */
 bool core_prefix_covers(const struct lqos_prefix *outer,
 			const struct lqos_prefix *inner);

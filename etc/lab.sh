@@ -232,11 +232,11 @@ lab_ini()
 		"network_json=$LAB_HERE/network.json" \
 		"run_dir=$LAB_DIR/run" "pin_dir=$LAB_PINS" "$@"; do
 		key=${pair%%=*}
-		if ! grep -q "^#\?$key = " <<<"$ini"; then
-			lab_say "$LAB_HERE/lqos.ini has no line \"$key = \""
+		if ! grep -q "^#\?$key =" <<<"$ini"; then
+			lab_say "$LAB_HERE/lqos.ini has no line \"$key =\""
 			return 1
 		fi
-		ini=$(sed "s|^#\?$key = .*|$key = ${pair#*=}|" <<<"$ini")
+		ini=$(sed "s|^#\?$key =.*|$key = ${pair#*=}|" <<<"$ini")
 	done
 	echo "$ini" >"$LAB_INI"
 }

@@ -45,19 +45,6 @@ struct {
 	__type(value, struct dp_cached);
 } dp_cache SEC(".maps");
 
-/* A multiplication carries upwards only: what it made of the first bytes of an
- * address is folded down before the last one.  Multipliers of MurmurHash3
- * (Appleby) and SplitMix64 (Vigna), public domain. */
-static __always_inline __u32 owner_hash(__u64 hi, __u64 lo)
-{
-	__u64 x = (lo ^ dp_seed) * 0xff51afd7ed558ccdULL ^
-		  (hi ^ dp_seed) * 0xc4ceb9fe1a85ec53ULL;
-
-	x ^= x >> 32;
-	x *= 0x9e3779b97f4a7c15ULL;
-	return x >> 32;
-}
-
 static __always_inline struct dp_owner *owner_trie(const struct parsed *p,
 						   __u32 space)
 {
@@ -82,7 +69,7 @@ static __always_inline void owner_find(const struct parsed *p, __u32 cpu,
 				       struct lqos_packet *pkt)
 {
 	__u64 apart = dp_address_spaces ? (__u64)p->space << 32 : 0;
-	__u32 hash = owner_hash(p->hi ^ apart, p->lo);
+	__u32 hash = dp_hash(dp_seed, p->hi ^ apart, p->lo);
 	__u32 index = cpu * (dp_cache_mask + 1) + (hash & dp_cache_mask);
 	struct dp_cached *cached = bpf_map_lookup_elem(&dp_cache, &index);
 	__u32 epoch = dp_epoch;

@@ -433,6 +433,21 @@ LQOS_API int lqos_mapping_del(struct lqos_ctx *ctx, const char *ip, char *why,
  */
 LQOS_API int lqos_mapping_clear(struct lqos_ctx *ctx);
 
+/* What becomes of the packets of one address. */
+struct lqos_lookup {
+	bool mapped;		   /* a range holds it */
+	struct lqos_prefix prefix; /* the longest that does */
+	/* What the kernel says: */
+	bool known;
+	uint32_t slot, cpu, handle;
+	uint32_t hash; /* spreads those that are nobody's */
+};
+/* ip: "192.0.2.1", "2001:db8::1%200".  -EINVAL: not one address, and why. */
+LQOS_API int lqos_lookup(struct lqos_ctx *ctx, const char *ip,
+			 struct lqos_lookup *out, char *why, size_t why_size);
+/* The kernel forgets all that it remembers of earlier look-ups. */
+LQOS_API void lqos_lookups_forget(struct lqos_ctx *ctx);
+
 /* ---- Datapath ----------------------------------------------------------- */
 
 /*

@@ -28,9 +28,20 @@ static int parse_class(const char *text, uint32_t *handle)
 	return 0;
 }
 
-static const char *class_text(uint32_t handle, char *buf, size_t size)
+const char *steering_class(uint32_t handle, char *buf, size_t size)
 {
 	snprintf(buf, size, "%x:%x", handle >> 16, handle & 0xffff);
+	return buf;
+}
+
+const char *steering_prefix(const struct lqos_prefix *p, char *buf, size_t size)
+{
+	char ip[INET6_ADDRSTRLEN] = "", vlan[8] = "";
+
+	inet_ntop(p->family, p->addr, ip, sizeof(ip));
+	if (p->vlan)
+		snprintf(vlan, sizeof(vlan), "%%%u", p->vlan);
+	snprintf(buf, size, "%s%s/%u", ip, vlan, p->len);
 	return buf;
 }
 
@@ -218,18 +229,17 @@ static int list_one(const struct lqos_prefix *p, void *arg)
 {
 	const struct listing *l = arg;
 	const struct lqos_subscriber *s = lqos_subscriber(l->st->ctx, p->slot);
-	char ip[INET6_ADDRSTRLEN], range[INET6_ADDRSTRLEN + 4], class[16];
+	char range[STEERING_PREFIX_TEXT], class[16];
 	json_t *row;
 
-	inet_ntop(p->family, p->addr, ip, sizeof(ip));
-	snprintf(range, sizeof(range), "%s/%u", ip, p->len);
+	steering_prefix(p, range, sizeof(range));
 	row = json_pack("{s:s,s:s,s:s,s:i,s:b}", "ip", range, "circuit_id",
 			s ? s->circuit_id : "", "device_id", p->device_id ?: "",
 			"slot", (int)p->slot, "by_hand", (int)p->by_hand);
 	if (p->handle)
 		json_object_set_new(row, "class",
-				    json_string(class_text(p->handle, class,
-							   sizeof(class))));
+				    json_string(steering_class(p->handle, class,
+							       sizeof(class))));
 	if (p->cpu != UINT32_MAX)
 		json_object_set_new(row, "cpu", json_integer(p->cpu));
 	return json_array_append_new(l->out, row) ? -ENOMEM : 0;
@@ -257,11 +267,11 @@ static const char *parent_class(const struct steering *st, uint32_t node,
 	uint32_t parent = plan_node_handle(st->plan, node);
 
 	/* Minor 1 is the queue's root class. */
-	return class_text(node && parent ? parent : (handle & 0xffff0000) | 1,
-			  buf, size);
+	return steering_class(
+		node && parent ? parent : (handle & 0xffff0000) | 1, buf, size);
 }
 
-static json_t *tree_queues(const struct steering *st)
+json_t *steering_queues(const struct steering *st)
 {
 	json_t *out = json_array();
 	uint32_t i;
@@ -285,14 +295,15 @@ static json_t *tree_nodes(const struct steering *st)
 
 		handle = plan_node_handle(st->plan, i);
 		json_array_append_new(
-			out, json_pack("{s:s,s:s,s:s,s:I,s:I}", "name",
-				       node->name, "class",
-				       class_text(handle, class, sizeof(class)),
-				       "parent",
-				       parent_class(st, node->parent, handle,
-						    parent, sizeof(parent)),
-				       "down_max", (json_int_t)node->down_max,
-				       "up_max", (json_int_t)node->up_max));
+			out,
+			json_pack("{s:s,s:s,s:s,s:I,s:I}", "name", node->name,
+				  "class",
+				  steering_class(handle, class, sizeof(class)),
+				  "parent",
+				  parent_class(st, node->parent, handle, parent,
+					       sizeof(parent)),
+				  "down_max", (json_int_t)node->down_max,
+				  "up_max", (json_int_t)node->up_max));
 	}
 	return out;
 }
@@ -310,18 +321,18 @@ static json_t *tree_circuits(const struct steering *st)
 		if (!s || !s->handle)
 			continue;
 		json_array_append_new(
-			out,
-			json_pack("{s:s,s:s,s:s,s:i,s:I,s:I,s:I,s:I}",
-				  "circuit_id", s->circuit_id, "class",
-				  class_text(s->handle, class, sizeof(class)),
-				  "parent",
-				  parent_class(st, s->node, s->handle, parent,
-					       sizeof(parent)),
-				  "cpu", (int)s->cpu, "down_min",
-				  (json_int_t)s->down_min, "down_max",
-				  (json_int_t)s->down_max, "up_min",
-				  (json_int_t)s->up_min, "up_max",
-				  (json_int_t)s->up_max));
+			out, json_pack("{s:s,s:s,s:s,s:i,s:I,s:I,s:I,s:I}",
+				       "circuit_id", s->circuit_id, "class",
+				       steering_class(s->handle, class,
+						      sizeof(class)),
+				       "parent",
+				       parent_class(st, s->node, s->handle,
+						    parent, sizeof(parent)),
+				       "cpu", (int)s->cpu, "down_min",
+				       (json_int_t)s->down_min, "down_max",
+				       (json_int_t)s->down_max, "up_min",
+				       (json_int_t)s->up_min, "up_max",
+				       (json_int_t)s->up_max));
 	}
 	return out;
 }
@@ -333,7 +344,7 @@ static int show_tree(struct lqos_call *call, void *arg)
 	steering_catch_up(st);
 	lqos_call_result(call,
 			 json_pack("{s:o,s:o,s:o,s:i}", "queues",
-				   tree_queues(st), "nodes", tree_nodes(st),
+				   steering_queues(st), "nodes", tree_nodes(st),
 				   "circuits", tree_circuits(st), "unplaced",
 				   (int)st->unplaced));
 	return 0;
@@ -341,7 +352,16 @@ static int show_tree(struct lqos_call *call, void *arg)
 
 static int show_queues(struct lqos_call *call, void *arg)
 {
-	lqos_call_result(call, tree_queues(arg));
+	lqos_call_result(call, steering_queues(arg));
+	return 0;
+}
+
+static int flush(struct lqos_call *call, void *arg)
+{
+	const struct steering *st = arg;
+
+	(void)call;
+	lqos_lookups_forget(st->ctx);
 	return 0;
 }
 
@@ -375,6 +395,15 @@ static const struct lqos_command commands[] = {
 	 .params = "{}",
 	 .help = "Each queue, its CPU, and the bit/s sold on it",
 	 .run = show_queues},
+	{.name = "explain",
+	 .params = "{ip: string}",
+	 .help = "Whose an address is, where its packets go, and why",
+	 .run = steering_explain},
+	{.name = "flush",
+	 .params = "{}",
+	 .help = "Make the kernel forget the look-ups it remembers",
+	 .flags = LQOS_COMMAND_WRITE,
+	 .run = flush},
 };
 
 int steering_add_commands(struct steering *st)

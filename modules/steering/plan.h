@@ -25,15 +25,23 @@ void plan_free(struct plan **plan);
 /*
  * Where a circuit hangs under, and what it may use.  All circuits are added,
  * then the plan is made once; nodes under one top-level node share a queue, and
- * queues are filled evenly by the rate sold.
+ * queues are filled evenly by the rate sold, what has no rate by number.
  */
 int plan_add(struct plan *plan, uint32_t slot, uint32_t node,
 	     uint64_t down_max);
+/*
+ * Between the two: a class of an earlier plan is kept, a node's before its
+ * children's and all nodes' before circuits'.  -EINVAL: it is not of the queue
+ * of its top-level node; -EEXIST: it is not free.
+ */
+int plan_keep_node(struct plan *plan, uint32_t node, uint32_t handle);
+int plan_keep(struct plan *plan, uint32_t slot, uint32_t handle);
 int plan_make(struct plan *plan);
 /*
  * After plan_make(): place one circuit, and leave all others where they are.
  * One that has a class and is still under that node keeps it, with its new
- * rate.  -ENOSPC: the queue of its top-level node has no minor left.
+ * rate.  -ENOSPC: the queue of its top-level node, or, for one at the root,
+ * every queue, has no minor left.
  */
 int plan_place(struct plan *plan, uint32_t slot, uint32_t node,
 	       uint64_t down_max);
@@ -57,5 +65,23 @@ static inline uint32_t plan_queue(uint32_t handle)
 }
 /* Rate sold on a queue, in bit/s. */
 uint64_t plan_load(const struct plan *plan, uint32_t queue);
+/* Minors of a queue that nobody has. */
+uint32_t plan_room(const struct plan *plan, uint32_t queue);
+
+/* How a queue came to be that of a top-level node, or of a circuit that hangs
+ * at the root: of all with room for it, it */
+struct plan_choice {
+	enum plan_why {
+		PLAN_UNPLACED,
+		PLAN_LEAST_SOLD, /* had sold least: had, in bit/s */
+		PLAN_FEWEST,	 /* had fewest of those without a rate: had */
+		PLAN_KEPT,	 /* had it by an earlier plan */
+	} why;
+	uint64_t had;
+};
+struct plan_choice plan_choice(const struct plan *plan, uint32_t slot);
+struct plan_choice plan_node_choice(const struct plan *plan, uint32_t node);
+/* The top-level node above a node, or that itself; 0: it is the root. */
+uint32_t plan_top(const struct plan *plan, uint32_t node);
 
 #endif /* STEERING_PLAN_H */

@@ -61,9 +61,8 @@ static int new_plan(struct steering *st, struct plan **out)
 	return rc;
 }
 
-/* Its class is not the plan's: the plan leaves it alone. */
-static bool is_by_hand(const struct steering *st,
-		       const struct lqos_subscriber *s)
+bool steering_is_by_hand(const struct steering *st,
+			 const struct lqos_subscriber *s)
 {
 	return s->handle != st->given[s->slot];
 }
@@ -77,11 +76,11 @@ static void look_around(struct steering *st, struct plan *plan)
 
 	for (slot = 1; slot < slots; slot++) {
 		s = lqos_subscriber(st->ctx, slot);
-		if (!s || is_by_hand(st, s)) {
+		if (!s || steering_is_by_hand(st, s)) {
 			plan_remove(plan, slot);
 			st->given[slot] = 0;
 		}
-		if (s && is_by_hand(st, s))
+		if (s && steering_is_by_hand(st, s))
 			plan_reserve(plan, s->handle);
 	}
 }
@@ -101,7 +100,7 @@ static int fill_plan(struct steering *st, struct plan *plan)
 
 	for (slot = 1; slot < slots && !rc; slot++) {
 		s = lqos_subscriber(st->ctx, slot);
-		if (s && !is_by_hand(st, s))
+		if (s && !steering_is_by_hand(st, s))
 			rc = plan_add(plan, slot, s->node, s->down_max);
 	}
 	return rc ?: plan_make(plan);
@@ -136,7 +135,7 @@ static void place_all(struct steering *st)
 	st->unplaced = 0;
 	for (slot = 1; slot < slots; slot++) {
 		s = lqos_subscriber(st->ctx, slot);
-		if (!s || is_by_hand(st, s))
+		if (!s || steering_is_by_hand(st, s))
 			continue;
 		plan_place(st->plan, slot, s->node, s->down_max);
 		apply(st, s);
@@ -332,6 +331,7 @@ static void destroy_plan(void *arg)
 
 	plan_free(&st->plan);
 	free(st->given);
+	free(st->cpus);
 }
 
 /* A queue is a transmit queue of every interface and a CPU. */
@@ -358,11 +358,16 @@ static uint32_t count_queues(struct steering *st)
 static int size_maps(struct steering *st, const struct steering_config *config)
 {
 	struct steering_bpf *skel = st->skel;
+	const uint32_t *cpus;
 	uint32_t i;
 
-	st->n_cpus = lqos_cpus(st->ctx, &st->cpus);
+	st->n_cpus = lqos_cpus(st->ctx, &cpus);
 	if (st->n_cpus > ST_CPUS_MAX)
 		st->n_cpus = ST_CPUS_MAX;
+	st->cpus = calloc(st->n_cpus, sizeof(*st->cpus));
+	if (!st->cpus)
+		return -ENOMEM;
+	memcpy(st->cpus, cpus, st->n_cpus * sizeof(*cpus));
 	st->possible_cpus = lqos_possible_cpus(st->ctx);
 	st->queues = count_queues(st);
 	if (config->queues > st->queues)

@@ -218,6 +218,126 @@ static void test_unknown_node_is_root(void **state)
 	plan_free(&plan);
 }
 
+/* What has no rate is spread by number, and not all on one queue. */
+static void test_without_a_rate(void **state)
+{
+	struct plan *plan = make(3);
+	uint32_t on[3] = {}, slot;
+
+	(void)state;
+	for (slot = 1; slot <= 9; slot++)
+		assert_int_equal(plan_add(plan, slot, 0, 0), 0);
+	assert_int_equal(plan_make(plan), 0);
+	for (slot = 1; slot <= 9; slot++)
+		on[plan_queue(plan_handle(plan, slot))]++;
+	assert_int_equal(on[0], 3);
+	assert_int_equal(on[1], 3);
+	assert_int_equal(on[2], 3);
+	/* So are those that come later, and where one has gone is room. */
+	slot = plan_handle(plan, 5);
+	plan_remove(plan, 5);
+	assert_int_equal(plan_place(plan, 20, 0, 0), 0);
+	assert_int_equal(plan_queue(plan_handle(plan, 20)), plan_queue(slot));
+	assert_int_equal(plan_choice(plan, 20).why, PLAN_FEWEST);
+	/* Empty top-level nodes too. */
+	on[plan_queue(plan_node_handle(plan, 1))] += 10;
+	on[plan_queue(plan_node_handle(plan, 4))] += 10;
+	on[plan_queue(plan_node_handle(plan, 5))] += 10;
+	assert_int_equal(on[0], 13);
+	assert_int_equal(on[1], 13);
+	assert_int_equal(on[2], 13);
+	/* One that gets a rate is not among them any more. */
+	assert_int_equal(plan_place(plan, 20, 0, MBIT), 0);
+	assert_int_equal(plan_place(plan, 21, 0, 0), 0);
+	assert_int_equal(plan_queue(plan_handle(plan, 21)), plan_queue(slot));
+	plan_free(&plan);
+}
+
+static void test_a_full_queue_is_avoided(void **state)
+{
+	struct plan *plan = make(2);
+	uint32_t minor, slot;
+
+	(void)state;
+	for (minor = PLAN_MINOR_FIRST; minor < PLAN_MINOR_MAX; minor++)
+		plan_reserve(plan, 1 << 16 | minor);
+	assert_int_equal(plan_room(plan, 0), 1);
+	/* a needs more than queue 1 has, though it comes first. */
+	for (slot = 1; slot <= 3; slot++)
+		assert_int_equal(plan_add(plan, slot, slot, 40 * MBIT), 0);
+	assert_int_equal(plan_add(plan, 4, 0, 5 * MBIT), 0);
+	assert_int_equal(plan_add(plan, 5, 0, MBIT), 0);
+	assert_int_equal(plan_make(plan), 0);
+	for (slot = 1; slot <= 3; slot++)
+		assert_int_equal(plan_queue(plan_handle(plan, slot)), 1);
+	/* Of nodes and circuits one alone got the last minor of queue 1. */
+	assert_int_equal(plan_room(plan, 0), 0);
+	assert_int_equal(plan_queue(plan_handle(plan, 5)), 1);
+	assert_int_equal(plan_place(plan, 6, 0, MBIT), 0);
+	assert_int_equal(plan_queue(plan_handle(plan, 6)), 1);
+	plan_free(&plan);
+}
+
+static void test_choices(void **state)
+{
+	struct plan *plan = make(2);
+
+	(void)state;
+	assert_int_equal(plan_add(plan, 1, 3, 400 * MBIT), 0);
+	assert_int_equal(plan_add(plan, 2, 4, 70 * MBIT), 0);
+	assert_int_equal(plan_add(plan, 3, 0, 20 * MBIT), 0);
+	assert_int_equal(plan_make(plan), 0);
+	assert_int_equal(plan_top(plan, 3), 1);
+	assert_int_equal(plan_top(plan, 0), 0);
+	assert_int_equal(plan_node_choice(plan, 1).why, PLAN_LEAST_SOLD);
+	assert_int_equal(plan_node_choice(plan, 1).had, 0);
+	assert_int_equal(plan_node_choice(plan, 3).why, PLAN_UNPLACED);
+	assert_int_equal(plan_node_choice(plan, 5).why, PLAN_FEWEST);
+	assert_int_equal(plan_choice(plan, 1).why, PLAN_UNPLACED);
+	assert_int_equal(plan_choice(plan, 3).why, PLAN_LEAST_SOLD);
+	assert_int_equal(plan_choice(plan, 3).had, 70 * MBIT);
+	plan_free(&plan);
+}
+
+static void test_kept(void **state)
+{
+	struct plan *plan = make(2);
+
+	(void)state;
+	assert_int_equal(plan_add(plan, 1, 3, 40 * MBIT), 0);
+	assert_int_equal(plan_add(plan, 2, 0, 90 * MBIT), 0);
+	assert_int_equal(plan_add(plan, 3, 0, 10 * MBIT), 0);
+	assert_int_equal(plan_add(plan, 4, 1, 0), 0);
+	plan_reserve(plan, 2 << 16 | 7);
+	assert_int_equal(plan_keep_node(plan, 1, 2 << 16 | 30), 0);
+	assert_int_equal(plan_keep_node(plan, 2, 1 << 16 | 30), -EINVAL);
+	assert_int_equal(plan_keep_node(plan, 2, 2 << 16 | 30), -EEXIST);
+	assert_int_equal(plan_keep_node(plan, 2, 2 << 16 | 31), 0);
+	assert_int_equal(plan_keep_node(plan, 4, 3 << 16 | 5), -EINVAL);
+	assert_int_equal(plan_keep_node(plan, 4, 0), -EINVAL);
+	assert_int_equal(plan_keep(plan, 1, 1 << 16 | 9), -EINVAL);
+	assert_int_equal(plan_keep(plan, 1, 2 << 16 | 31), -EEXIST);
+	assert_int_equal(plan_keep(plan, 1, 2 << 16 | 7), -EEXIST);
+	assert_int_equal(plan_keep(plan, 1, 2 << 16 | 2), -EEXIST);
+	assert_int_equal(plan_keep(plan, 1, 2 << 16 | 99), 0);
+	assert_int_equal(plan_keep(plan, 2, 2 << 16 | 8), 0);
+	assert_int_equal(plan_load(plan, 1), 130 * MBIT);
+	assert_int_equal(plan_make(plan), 0);
+	assert_int_equal(plan_node_handle(plan, 1), 2 << 16 | 30);
+	assert_int_equal(plan_node_handle(plan, 2), 2 << 16 | 31);
+	assert_int_equal(plan_node_handle(plan, 3), 2 << 16 | 3);
+	assert_int_equal(plan_node_choice(plan, 1).why, PLAN_KEPT);
+	assert_int_equal(plan_handle(plan, 1), 2 << 16 | 99);
+	assert_int_equal(plan_handle(plan, 2), 2 << 16 | 8);
+	assert_int_equal(plan_choice(plan, 2).why, PLAN_KEPT);
+	assert_int_equal(plan_queue(plan_handle(plan, 3)), 0);
+	assert_int_equal(plan_queue(plan_handle(plan, 4)), 1);
+	plan_remove(plan, 1);
+	plan_remove(plan, 2);
+	assert_int_equal(plan_load(plan, 1), 0);
+	plan_free(&plan);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +350,10 @@ int main(void)
 		cmocka_unit_test(test_a_changed_rate),
 		cmocka_unit_test(test_reserved),
 		cmocka_unit_test(test_unknown_node_is_root),
+		cmocka_unit_test(test_without_a_rate),
+		cmocka_unit_test(test_a_full_queue_is_avoided),
+		cmocka_unit_test(test_choices),
+		cmocka_unit_test(test_kept),
 	};
 
 	return cmocka_run_group_tests_name("plan", tests, NULL, NULL);

@@ -18,7 +18,8 @@ static int start_steering(uint32_t slots)
 
 	st = calloc(1, sizeof(*st));
 	st->ctx = module;
-	st->cpus = cpus;
+	st->cpus = malloc(sizeof(cpus));
+	memcpy(st->cpus, cpus, sizeof(cpus));
 	st->n_cpus = st->queues = 2;
 	st->given = calloc(slots + 1, sizeof(*st->given));
 	return rc ?: place(st)
@@ -206,6 +207,8 @@ static void rates_reach_the_plan(void **state)
 static void change_tree(void)
 {
 	write_file(json_path, "{\"New\": {\"downloadBandwidthMbps\": 7, "
+			      "\"uploadBandwidthMbps\": 7}, "
+			      "\"Newer\": {\"downloadBandwidthMbps\": 7, "
 			      "\"uploadBandwidthMbps\": 7}}");
 	assert_int_equal(core_registry_load(core.registry, csv_path, json_path),
 			 0);
@@ -218,7 +221,7 @@ static void by_hand_outlives_a_new_tree(void **state)
 	(void)state;
 	load(THREE);
 	turn();
-	/* What aa would get in the new tree. */
+	/* What mm would get in the new tree, and then aa. */
 	accepted("{\"ip\":\"192.0.2.1\",\"circuit_id\":\"jo\","
 		 "\"classid\":\"2:4\",\"cpu\":5}");
 	accepted("{\"ip\":\"192.0.2.2\",\"circuit_id\":\"al\","
@@ -235,7 +238,8 @@ static void by_hand_outlives_a_new_tree(void **state)
 	assert_int_equal(cpu_of("al"), 5);
 	assert_false(plan_has(st->plan, 2 << 16 | 4));
 	assert_int_not_equal(handle_of("zz"), 0);
-	assert_int_equal(handle_of("aa"), 2 << 16 | 6);
+	assert_int_equal(handle_of("mm"), 2 << 16 | 6);
+	assert_int_equal(handle_of("aa"), 2 << 16 | 7);
 	check();
 }
 
@@ -319,6 +323,53 @@ static void types(void **state)
 	turn();
 }
 
+static void says(const char *ip, const char *what)
+{
+	char params[64];
+
+	snprintf(params, sizeof(params), "{\"ip\":\"%s\"}", ip);
+	if (!strstr(call("explain", params), what))
+		fail_msg("%s", reply_text);
+}
+
+static void explained(void **state)
+{
+	(void)state;
+	load(THREE);
+	says("100.64.0.2", "\"circuit_id\":\"zz\",\"name\":\"Zoe\","
+			   "\"device_id\":\"D1\",\"by_hand\":false");
+	says("100.64.0.2", "\"path\":[\"Site\",\"AP\"]");
+	says("100.64.0.2",
+	     "\"why\":[\"100.64.0.2/32 is the longest prefix that "
+	     "holds it: it is of circuit zz, and comes from the "
+	     "files\",\"circuit zz hangs under top-level node "
+	     "Site: all of that is on queue 1\",\"queue 1 was "
+	     "chosen for Site as the one that had sold least: "
+	     "0.0 Mbit/s then, 9.0 Mbit/s now\"");
+	says("2001:db8:1:ff::7", "\"prefix\":\"2001:db8:1::/56\"");
+	says("100.64.0.4",
+	     "circuit mm hangs at the root\",\"queue 2 was chosen "
+	     "for mm");
+	/* There is no kernel in this test. */
+	says("100.64.0.4", "the kernel says otherwise: it knows no prefix");
+	says("192.0.2.1", "no prefix of a subscriber holds it");
+	says("192.0.2.1", "\"kernel\":null");
+	accepted("{\"ip\":\"192.0.2.0/24\",\"circuit_id\":\"jo\","
+		 "\"classid\":\"2:99\",\"cpu\":5}");
+	says("192.0.2.1", "\"by_hand\":true,\"cpu\":5,\"class\":\"2:99\"");
+	says("192.0.2.1", "class 2:99 was given to this prefix by hand\","
+			  "\"circuit jo was put on CPU 5 by hand");
+	/* The longest counts. */
+	accepted("{\"ip\":\"192.0.2.1\",\"circuit_id\":\"al\"}");
+	says("192.0.2.1", "\"circuit_id\":\"al\"");
+	says("192.0.2.2", "\"circuit_id\":\"jo\"");
+	says("192.0.2.0/24", "is a range: expected one address of it");
+	says("2001:db8::%", "expected the id of a VLAN");
+	says("nonsense", "\\\"nonsense\\\" is no address");
+	assert_non_null(strstr(call("explain", "{}"), "expected an address"));
+	assert_non_null(strstr(call("flush", "{}"), "\"result\":null"));
+}
+
 static void titles_fit(void **state)
 {
 	size_t i;
@@ -342,6 +393,7 @@ int main(void)
 		TEST(classes_by_hand),
 		TEST(one_circuit_one_cpu),
 		TEST(types),
+		TEST(explained),
 		TEST(titles_fit),
 	};
 

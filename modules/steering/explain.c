@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* steering.explain: what becomes of an address, and why. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "modules/steering/steering.h"
+
+static void say(json_t *why, const char *fmt, ...) LQOS_PRINTF(2, 3);
+
+static void say(json_t *why, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	json_array_append_new(why, json_string(text));
+}
+
+static double mbit(uint64_t rate)
+{
+	return rate / 1e6;
+}
+
+/* Names from the top-level node down. */
+static json_t *path_json(const struct steering *st, uint32_t node)
+{
+	json_t *path = json_array();
+
+	for (; node; node = lqos_node(st->ctx, node)->parent)
+		json_array_insert_new(
+			path, 0, json_string(lqos_node(st->ctx, node)->name));
+	return path;
+}
+
+/* Why what was placed is on that queue. */
+static void say_choice(const struct steering *st, struct plan_choice choice,
+		       uint32_t queue, const char *what, json_t *why)
+{
+	const double sold = mbit(plan_load(st->plan, queue));
+
+	switch (choice.why) {
+	case PLAN_UNPLACED:
+		break;
+	case PLAN_LEAST_SOLD:
+		say(why,
+		    "queue %u was chosen for %s as the one that had sold "
+		    "least: %.1f Mbit/s then, %.1f Mbit/s now",
+		    queue + 1, what, mbit(choice.had), sold);
+		break;
+	case PLAN_FEWEST:
+		say(why,
+		    "queue %u was chosen for %s, which had sold nothing, as "
+		    "the one with fewest circuits and nodes like that: %llu "
+		    "then; %.1f Mbit/s are sold now",
+		    queue + 1, what, (unsigned long long)choice.had, sold);
+		break;
+	case PLAN_KEPT:
+		say(why,
+		    "queue %u was kept for %s as it was before the daemon was "
+		    "started; %.1f Mbit/s are sold now",
+		    queue + 1, what, sold);
+		break;
+	}
+}
+
+static void say_plan(const struct steering *st, const struct lqos_subscriber *s,
+		     json_t *why)
+{
+	uint32_t queue = plan_queue(s->handle);
+	uint32_t top = plan_top(st->plan, s->node);
+	const char *name;
+
+	if (!top) {
+		say(why, "circuit %s hangs at the root", s->circuit_id);
+		say_choice(st, plan_choice(st->plan, s->slot), queue,
+			   s->circuit_id, why);
+		return;
+	}
+	name = lqos_node(st->ctx, top)->name;
+	say(why,
+	    "circuit %s hangs under top-level node %s: all of that is on queue "
+	    "%u",
+	    s->circuit_id, name, queue + 1);
+	say_choice(st, plan_node_choice(st->plan, top), queue, name, why);
+}
+
+static void say_place(const struct steering *st, const struct lqos_prefix *p,
+		      const struct lqos_subscriber *s, json_t *why)
+{
+	char class[16];
+
+	if (p->own_place)
+		say(why, "class %s was given to this prefix by hand",
+		    steering_class(p->handle, class, sizeof(class)));
+	if (!s->handle)
+		say(why,
+		    "circuit %s has no class: no minor is left for it in its "
+		    "queue, so it goes to the default class",
+		    s->circuit_id);
+	else if (steering_is_by_hand(st, s))
+		say(why, "circuit %s was put on CPU %u by hand", s->circuit_id,
+		    s->cpu);
+	else
+		say_plan(st, s, why);
+}
+
+static void say_kernel(const struct lqos_lookup *l, json_t *why)
+{
+	bool agrees = l->known == l->mapped &&
+		      (!l->known || (l->slot == l->prefix.slot &&
+				     l->handle == l->prefix.handle &&
+				     l->cpu == l->prefix.cpu));
+
+	if (agrees)
+		return;
+	say(why, "the kernel says otherwise: %s",
+	    l->known ? "see \"kernel\"" : "it knows no prefix that holds it");
+}
+
+static json_t *kernel_json(const struct steering *st,
+			   const struct lqos_lookup *l)
+{
+	const struct lqos_subscriber *s = lqos_subscriber(st->ctx, l->slot);
+	json_t *out;
+	char class[16];
+
+	if (!l->known)
+		return json_null();
+	out = json_pack("{s:i, s:s}", "slot", (int)l->slot, "circuit_id",
+			s ? s->circuit_id : "");
+	if (l->handle)
+		json_object_set_new(out, "class",
+				    json_string(steering_class(l->handle, class,
+							       sizeof(class))));
+	if (l->cpu != UINT32_MAX)
+		json_object_set_new(out, "cpu", json_integer(l->cpu));
+	return out;
+}
+
+static void add_place(json_t *out, uint32_t handle, uint32_t cpu)
+{
+	char class[16];
+
+	json_object_set_new(out, "cpu", json_integer(cpu));
+	if (!handle)
+		return;
+	json_object_set_new(
+		out, "class",
+		json_string(steering_class(handle, class, sizeof(class))));
+	json_object_set_new(out, "queue", json_integer(plan_queue(handle) + 1));
+}
+
+static void explain_nobody(const struct steering *st,
+			   const struct lqos_lookup *l, json_t *out,
+			   json_t *why)
+{
+	uint32_t cpu = st->cpus[l->hash % st->queues];
+
+	add_place(out, 0, cpu);
+	say(why,
+	    "no prefix of a subscriber holds it: what is nobody's is spread by "
+	    "a hash of the address, here to CPU %u, and goes to the default "
+	    "class of that CPU's queue",
+	    cpu);
+}
+
+static void explain_mapped(const struct steering *st,
+			   const struct lqos_prefix *p, json_t *out,
+			   json_t *why)
+{
+	const struct lqos_subscriber *s = lqos_subscriber(st->ctx, p->slot);
+	uint32_t cpu =
+		p->cpu != UINT32_MAX ? p->cpu : st->cpus[p->slot % st->queues];
+	char range[STEERING_PREFIX_TEXT];
+
+	steering_prefix(p, range, sizeof(range));
+	json_object_set_new(out, "prefix", json_string(range));
+	json_object_set_new(out, "circuit_id", json_string(s->circuit_id));
+	json_object_set_new(out, "name", json_string(s->name));
+	json_object_set_new(out, "device_id", json_string(p->device_id ?: ""));
+	json_object_set_new(out, "by_hand", json_boolean(p->by_hand));
+	add_place(out, p->handle, cpu);
+	json_object_set_new(out, "path", path_json(st, s->node));
+	say(why,
+	    "%s is the longest prefix that holds it: it is of circuit %s, "
+	    "and comes from %s",
+	    range, s->circuit_id, p->by_hand ? "the bus" : "the files");
+	say_place(st, p, s, why);
+}
+
+int steering_explain(struct lqos_call *call, void *arg)
+{
+	const char *ip = json_string_value(
+		json_object_get(lqos_call_params(call), "ip"));
+	struct steering *st = arg;
+	struct lqos_lookup l;
+	json_t *out, *why;
+	char text[256];
+	int rc;
+
+	if (!ip)
+		return lqos_call_fail(call, -EINVAL, "ip: expected an address");
+	steering_catch_up(st);
+	rc = lqos_lookup(st->ctx, ip, &l, text, sizeof(text));
+	if (rc)
+		return lqos_call_fail(call, rc, "ip: %s", text);
+	why = json_array();
+	out = json_pack("{s:s}", "ip", ip);
+	if (l.mapped)
+		explain_mapped(st, &l.prefix, out, why);
+	else
+		explain_nobody(st, &l, out, why);
+	json_object_set_new(out, "kernel", kernel_json(st, &l));
+	say_kernel(&l, why);
+	json_object_set_new(out, "why", why);
+	json_object_set_new(out, "queues", steering_queues(st));
+	lqos_call_result(call, out);
+	return 0;
+}

@@ -1,0 +1,105 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# What steering.explain says is what packets do: a subscriber's, and those that
+# are nobody's; and no packet goes to a CPU that is excluded.
+
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+explain()
+{
+	ctl -j call steering.explain "{\"ip\":\"$1\"}"
+}
+
+# observed CPU: packets it has seen.
+observed()
+{
+	ctl -j status | jq "[.counters.cpus[] | select(.cpu == $1) |
+		.observed][0] // 0"
+}
+
+tries()
+{
+	ctl -j status | jq .counters.total.trie_lookups
+}
+
+# Always from the same CPU, and so with the same part of the cache.
+pings()
+{
+	taskset -c "$CPU0" nsenter --net="/run/netns/$LAB_NS_SUBS" -- \
+		ping -q -c 3 -i 0.05 -W 1 -I 100.64.1.3 "$LAB_INET4"
+}
+
+# goes_to NAME ADDRESS: packets of nobody's address reach the CPU that explain
+# names.
+goes_to()
+{
+	local cpu before
+
+	cpu=$(explain "$2" | jq .cpu)
+	before=$(observed "$cpu")
+	flow "$1" "$2" -t 2 -b 3M -u
+	flows_end 20
+	at_least "$1: goes to CPU $cpu, as explained" \
+		$(($(observed "$cpu") - before)) \
+		"$(flow_json "$1" .end.sum_sent.packets)"
+}
+
+# A lab of another process may have CPUs of its own; two are enough for us.
+mapfile -t ONLINE < <(taskset -cp $$ | sed 's/.*: //' | tr , '\n' |
+	while IFS=- read -r from to; do seq "$from" "${to:-$from}"; done)
+CPU0=${ONLINE[0]}
+net_begin 22
+
+lab_ini && daemon
+make_htb
+ANSWER=$(explain 100.64.4.33)
+is "a subscriber: prefix and circuit" \
+	"$(jq -r '[.prefix, .circuit_id, .name, .by_hand] | join(" ")' \
+		<<<"$ANSWER")" "100.64.4.32/28 1014 Boat Club false"
+is "... his class" "$(jq -r .class <<<"$ANSWER")" "$(planned 1014 class)"
+is "... his CPU" "$(jq -r .cpu <<<"$ANSWER")" "$(planned 1014 cpu)"
+is "... the kernel says the same" \
+	"$(jq -c '[.kernel.circuit_id, .kernel.class, .kernel.cpu]' \
+		<<<"$ANSWER")" "$(jq -c '[.circuit_id, .class, .cpu]' \
+			<<<"$ANSWER")"
+is "... his path" "$(jq -r '.path | join(" ")' <<<"$ANSWER")" \
+	"$(jq -r 'to_entries[] | select(.value.children.AP_Harbour_1) |
+		.key + " AP_Harbour_1"' "$NET_TOP/etc/network.json")"
+like "... and why" "$(jq -r .why[] <<<"$ANSWER")" \
+	"queue [0-9]+ was chosen for .* as the one that had sold least"
+is "... and nothing is otherwise" "$(jq -r .why[] <<<"$ANSWER" |
+	grep -c otherwise)" 0
+like "nobody's: is said to be" "$(explain "$LAB_UNKNOWN4" | jq -r .why[])" \
+	"no prefix of a subscriber holds it"
+goes_to nobody4 "$LAB_UNKNOWN4"
+goes_to nobody6 "$LAB_UNKNOWN6"
+like "a range is refused" "$(explain 100.64.4.32/28 2>&1)" \
+	"expected one address of it"
+
+check "pings to warm up" pings
+BEFORE=$(tries)
+check "pings that are in the cache" pings
+is "... need no look-up in the trie" "$(tries)" "$BEFORE"
+check "the cache is flushed" ctl call steering.flush
+check "pings after that" pings
+at_least "... are looked up again" "$(tries)" $((BEFORE + 1))
+lab_stop
+
+if [ ${#ONLINE[@]} -lt 2 ]; then
+	for name in queues others received; do
+		skip "excluded: $name" "one CPU"
+	done
+else
+	lab_ini exclude_cpus="$CPU0" && daemon
+	is "excluded: no queue is on CPU $CPU0" "$(ctl -j call steering.queues |
+		jq "[.[] | select(.cpu == $CPU0)] | length")" 0
+	flow tcp 100.64.1.3 -t 2 -b 5M -R
+	flow nobody "$LAB_UNKNOWN4" -t 2 -b 3M
+	flows_end 20
+	is "excluded: it sees no packet" "$(observed "$CPU0")" 0
+	at_least "excluded: others do" "$(ctl -j status |
+		jq '.counters.total.observed')" 1000
+	lab_stop
+fi
+is "no report of a sanitizer" "$(sanitizer_reports)" ""
