@@ -37,6 +37,7 @@ struct request {
 	bool old; /* asked by options, to be answered as the C tool did */
 	bool json;
 	bool options; /* there were some but --json */
+	bool upload;
 	const char *ip, *prefix, *class_id, *cpu, *circuit_id, *device_id;
 };
 
@@ -105,18 +106,13 @@ static const char *read_hex(const char *text, uint32_t *value)
 }
 
 /* "1:1f", "0x1:0x1f"; a part that is missing is 0. */
-static bool read_class(const char *text, char *buf, size_t size)
+static bool read_class(const char *text, uint32_t *major, uint32_t *minor)
 {
-	uint32_t major = 0, minor = 0;
-
-	text = read_hex(text, &major);
+	text = read_hex(text, major);
 	if (!text || *text != ':')
 		return false;
-	text = read_hex(text + 1, &minor);
-	if (!text || *text)
-		return false;
-	snprintf(buf, size, "%x:%x", major, minor);
-	return true;
+	text = read_hex(text + 1, minor);
+	return text && !*text;
 }
 
 static bool read_queue(const struct request *r, uint32_t *queue)
@@ -163,30 +159,22 @@ static json_t *id_or_none(const char *id)
 	return id && *id ? json_string(id) : NULL;
 }
 
-static int add(const struct request *r, struct client *client, const char *ip)
+static int map(const struct request *r, struct client *client, const char *ip,
+	       uint32_t major, uint32_t minor, const json_t *queues)
 {
-	json_t *queues, *result;
 	json_int_t cpu = 0;
+	json_t *result;
 	char class[16];
 	int rc;
 
-	if (!strchr(r->class_id, ':'))
-		return failed(r,
-			      "Class id must be in the format "
-			      "(major):(minor), e.g. 1:12. Provided string: %s",
-			      r->class_id);
-	if (!read_class(r->class_id, class, sizeof(class)))
-		return failed(r,
-			      "classid \"%s\": expected major:minor in hex, "
-			      "each from 1 to ffff, such as 0x1:0x1f",
-			      r->class_id);
-	rc = ask(r, client, "steering.queues", NULL, &queues);
-	if (rc)
-		return rc;
+	/* Where one interface has both directions LibreQoS 1.4 maps an address
+	 * twice; what it has there for upload follows from the other here. */
+	if (r->upload && major > json_array_size(queues))
+		return succeeded(r);
 	rc = find_cpu(r, queues, &cpu);
-	json_decref(queues);
 	if (rc)
 		return rc;
+	snprintf(class, sizeof(class), "%x:%x", major, minor);
 	rc = ask(r, client, "steering.add",
 		 json_pack("{s:s,s:s,s:I,s:o*,s:o*}", "ip", ip, "classid",
 			   class, "cpu", cpu, "circuit_id",
@@ -197,6 +185,30 @@ static int add(const struct request *r, struct client *client, const char *ip)
 		return rc;
 	json_decref(result);
 	return succeeded(r);
+}
+
+static int add(const struct request *r, struct client *client, const char *ip)
+{
+	uint32_t major = 0, minor = 0;
+	json_t *queues;
+	int rc;
+
+	if (!strchr(r->class_id, ':'))
+		return failed(r,
+			      "Class id must be in the format "
+			      "(major):(minor), e.g. 1:12. Provided string: %s",
+			      r->class_id);
+	if (!read_class(r->class_id, &major, &minor))
+		return failed(r,
+			      "classid \"%s\": expected major:minor in hex, "
+			      "each from 1 to ffff, such as 0x1:0x1f",
+			      r->class_id);
+	rc = ask(r, client, "steering.queues", NULL, &queues);
+	if (rc)
+		return rc;
+	rc = map(r, client, ip, major, minor, queues);
+	json_decref(queues);
+	return rc;
 }
 
 /* ---- list ---------------------------------------------------------------- */
@@ -536,7 +548,8 @@ static int read_options(struct request *r, int argc, char **argv, bool *done)
 		case 'D':
 			r->device_id = optarg;
 			break;
-		case 'u': /* both directions have one mapping */
+		case 'u':
+			r->upload = true;
 			break;
 		case 'j':
 			r->json = true;

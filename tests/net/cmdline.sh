@@ -76,6 +76,11 @@ json()
 	is "$description" "$output" "$wanted"
 }
 
+hex()
+{
+	printf %x "$1"
+}
+
 before_any_daemon()
 {
 	golden "no subcommand" 0 "" <<<"Run with --help to see instructions"
@@ -122,6 +127,9 @@ v2()
 		--upload 1
 	success "v2: add again" add --ip 192.0.2.1 --classid "$LAST:1e" \
 		--cpu $((LAST - 1)) --circuit-id circuit-x --device-id ""
+	success "v1.4: the upload of one that is mapped, on one interface" \
+		add --ip 192.0.2.1 --upload 1 --cpu "0x$(hex $((QUEUES + 1)))" \
+		--classid "0x$(hex $((QUEUES + 1))):0x1e"
 	golden "v2: list has them" 0 "" list <<-END
 
 		Mapped IP Addresses:
@@ -235,7 +243,7 @@ clearing()
 		"^Error: method steering.clear changes state: root only"
 }
 
-net_begin 47
+net_begin 48
 network || bail "no network"
 before_any_daemon
 daemon
