@@ -131,6 +131,38 @@ static void show_bypass(json_t *value, bool verbose)
 		puts("bypass is off");
 }
 
+/* ---- Methods of a module ------------------------------------------------- */
+
+static char *member(const json_t *object, const char *key)
+{
+	return show_cell(json_object_get(object, key));
+}
+
+void answer_show_verbs(const json_t *verbs)
+{
+	const json_t *verb;
+	int width = 0;
+	size_t i;
+
+	json_array_foreach((json_t *)verbs, i, verb) {
+		autofree char *name = member(verb, "verb");
+
+		if ((int)strlen(name) > width)
+			width = strlen(name);
+	}
+	json_array_foreach((json_t *)verbs, i, verb) {
+		bool write = json_is_true(json_object_get(verb, "write"));
+		autofree char *name = member(verb, "verb");
+		autofree char *params = member(verb, "params");
+		autofree char *help = member(verb, "help");
+
+		printf("%-*s  %s%s\n", width, name, help,
+		       write ? " (root)" : "");
+		if (*params && strcmp(params, "{}"))
+			printf("%*s  %s\n", width, "", params);
+	}
+}
+
 /* ---- All ----------------------------------------------------------------- */
 
 static const struct {

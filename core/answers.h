@@ -9,5 +9,7 @@
 
 /* To stdout; value is used up, but the reference stays the caller's. */
 void answer_show(const char *method, json_t *value, bool verbose);
+/* Methods of one module: objects with "verb", "params", "help", "write". */
+void answer_show_verbs(const json_t *verbs);
 
 #endif /* CORE_ANSWERS_H */

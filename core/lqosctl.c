@@ -232,8 +232,13 @@ static int list_verbs(const struct options *o, const char *module,
 		json_object_update(verb, method);
 		json_array_append_new(verbs, verb);
 	}
-	if (json_array_size(verbs))
+	if (json_array_size(verbs) && o->json)
 		return print_answer(o, NULL, verbs);
+	if (json_array_size(verbs)) {
+		answer_show_verbs(verbs);
+		json_decref(verbs);
+		return EXIT_SUCCESS;
+	}
 	json_decref(verbs);
 	fprintf(stderr,
 		"lqosctl: \"%s\" is no command, nor a module that runs and can "

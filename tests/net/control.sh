@@ -39,7 +39,7 @@ offers "topics to watch" "lqtop.top" watch lqtop.t
 offers "the switch" "on off" bypass o
 
 like "a module alone: its verbs" "$(ctl steering)" \
-	'^add +\{ip: string, .* yes$'
+	'^add +Map an address .* \(root\)$'
 check "add, by place and by name" ctl steering add 192.0.2.0/28 \
 	classid=1:fff0 cpu="$(ctl -j steering queues | jq '.[0].cpu')" \
 	circuit_id=7
