@@ -6,6 +6,14 @@
 #
 #	subs:eth0 ===== shaper:subs -- br0 -- shaper:inet ===== inet:eth0
 #
+# LAB_PAIRS=2 has the same once more, eth1, subs1, br1, inet1, with networks of
+# its own.  LAB_TOPOLOGY says what the shaper is:
+#
+#	linux	as above: bridges of the kernel
+#	xdp	no bridge: lqosd forwards
+#	stick	one interface, trunk, to a switch (one more namespace) whose
+#		access ports put each side of each pair into a VLAN of its own
+#
 # This file is sourced; `set -u` is fine.  All names carry the pid and start
 # time of the process that made the lab, so that any number of labs live side by
 # side and what a killed one left can be told from what is in use.  Nothing
@@ -18,6 +26,10 @@ LAB_RUN=/run
 LAB_BPFFS=/sys/fs/bpf
 LAB_LINE=10000000000 # bit/s that the tree's roots are good for
 LAB_TICK=${LAB_TICK:-:} # called while something is waited for
+LAB_TOPOLOGY=${LAB_TOPOLOGY:-linux}
+LAB_PAIRS=${LAB_PAIRS:-1}
+LAB_MTU=${LAB_MTU:-1500} # of the links; hosts send at most 1500
+LAB_SWITCH=${LAB_SWITCH:-} # the BPF object of a stick's switch
 LAB_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
 
 lab_say()
@@ -46,8 +58,10 @@ lab_names()
 	LAB_NS_SUBS=${LAB_NAME}_${LAB_ID}_subs
 	LAB_NS_SHAPER=${LAB_NAME}_${LAB_ID}_shaper
 	LAB_NS_INET=${LAB_NAME}_${LAB_ID}_inet
+	LAB_NS_SWITCH=${LAB_NAME}_${LAB_ID}_switch
 	LAB_DIR=$LAB_RUN/${LAB_NAME}_$LAB_ID  # all files of the lab
 	LAB_PINS=$LAB_BPFFS/${LAB_NAME}_$LAB_ID # lqosd's pin_dir
+	LAB_OWN_PINS=${LAB_PINS}_own # of the lab's programs
 	LAB_INI=$LAB_DIR/lqos.ini
 	LAB_LOG=$LAB_DIR/lqosd.log
 	LAB_BUS=$LAB_DIR/run/bus
@@ -59,6 +73,16 @@ LAB_INET6=2001:db8:ffff::1
 # Hosts behind the shaper that are no subscriber's.
 LAB_UNKNOWN4=100.64.255.1
 LAB_UNKNOWN6=2001:db8:fffe::1
+# By pair: the servers' networks and, with the route that leads back to them,
+# the subscribers'; in the second pair these are all subscribers in there.
+LAB_SERVERS4=(198.51.100.0/24 198.51.101.0/24)
+LAB_SERVERS6=(2001:db8:ffff::/64 2001:db8:fffd::/64)
+LAB_CLIENTS4=(100.64.0.0/10 100.65.0.0/16)
+LAB_CLIENTS6=(2001:db8::/32 2001:db8:65::/48)
+LAB_SECOND='^(100\.65\.|2001:db8:65:)'
+# By pair: the VLANs of a stick.
+LAB_VLANS_INET=(10 11)
+LAB_VLANS_SUBS=(20 21)
 
 # `ip netns exec` would hide the BPF file system behind a fresh /sys.
 lab_subs()
@@ -127,49 +151,64 @@ lab_cpus()
 	getconf _NPROCESSORS_ONLN
 }
 
-# One side: a pair of veths with a queue a CPU, addresses from stdin.
+# lab_veth PORT NS DEVICE PEER_NS QUEUES: frames as long as on a wire, with
+# checksums and their tags: XDP sees them as they are, and cpumap loses the mark
+# of what is to be filled in later.
+lab_veth()
+{
+	local port=$1 ns=$2 dev=$3 peer=$4 n=$5
+
+	ip -n "$ns" link add "$port" mtu "$LAB_MTU" \
+		numtxqueues "$n" numrxqueues "$n" type veth peer name "$dev" \
+		mtu "$LAB_MTU" netns "$peer" \
+		numtxqueues "$n" numrxqueues "$n" || return
+	nsenter --net="/run/netns/$peer" -- ethtool -K "$dev" tx off tso off \
+		gso off sg off txvlan off tx-vlan-stag-hw-insert off \
+		>/dev/null || return
+	nsenter --net="/run/netns/$ns" -- ethtool -K "$port" gro on \
+		txvlan off tx-vlan-stag-hw-insert off >/dev/null || return
+	nsenter --net="/run/netns/$ns" -- sysctl -qw \
+		"net.ipv6.conf.$port.disable_ipv6=1"
+}
+
+# lab_side PORT NS NET4 NET6 [DEVICE]: one side, its addresses from stdin.
 lab_side()
 {
-	local port=$1 ns=$2 net4=$3 net6=$4 n ip
+	local port=$1 ns=$2 net4=$3 net6=$4 dev=${5:-eth0} ports ip
 
-	n=$(lab_cpus)
-	ip -n "$LAB_NS_SHAPER" link add "$port" \
-		numtxqueues "$n" numrxqueues "$n" type veth peer name eth0 \
-		netns "$ns" numtxqueues "$n" numrxqueues "$n" || return
-	# Frames as long as on a wire, with checksums: XDP sees them as they
-	# are, and cpumap loses the mark of those to be filled in later.
-	nsenter --net="/run/netns/$ns" -- \
-		ethtool -K eth0 tx off tso off gso off sg off >/dev/null || return
-	lab_shaper ethtool -K "$port" gro on >/dev/null || return
-	lab_shaper sysctl -qw "net.ipv6.conf.$port.disable_ipv6=1" || return
+	ports=$LAB_NS_SHAPER
+	[ "$LAB_TOPOLOGY" != stick ] || ports=$LAB_NS_SWITCH
+	lab_veth "$port" "$ports" "$dev" "$ns" "$(lab_cpus)" || return
 	nsenter --net="/run/netns/$ns" -- sysctl -qw \
 		net.ipv6.conf.all.accept_dad=0 \
-		net.ipv6.conf.eth0.accept_dad=0 \
-		net.ipv6.conf.eth0.router_solicitations=0 \
+		"net.ipv6.conf.$dev.accept_dad=0" \
+		"net.ipv6.conf.$dev.router_solicitations=0" \
 		net.ipv4.conf.all.rp_filter=0 \
-		net.ipv4.conf.eth0.rp_filter=0 || return
+		"net.ipv4.conf.$dev.rp_filter=0" || return
 	{
 		while read -r ip; do
-			echo "address add $ip dev eth0"
+			echo "address add $ip dev $dev"
 		done
 		echo "link set lo up"
-		echo "link set eth0 up"
-		echo "route add $net4 dev eth0"
-		echo "route add $net6 dev eth0"
+		echo "link set $dev up"
+		echo "route add $net4 dev $dev mtu 1500"
+		echo "route add $net6 dev $dev mtu 1500"
 	} | ip -n "$ns" -batch - || return
+	ip -n "$ports" link set "$port" up || return
+	[ "$LAB_TOPOLOGY" = linux ] || return 0
 	# Frames that end at a bridge (LACP, LLDP and the like) pass this one.
-	ip -n "$LAB_NS_SHAPER" link set "$port" master br0 up &&
-		ip -n "$LAB_NS_SHAPER" link set "$port" type bridge_slave \
+	ip -n "$ports" link set "$port" master "br${dev#eth}" &&
+		ip -n "$ports" link set "$port" type bridge_slave \
 			group_fwd_mask 0xfffc
 }
 
 lab_bridge()
 {
-	lab_shaper sysctl -qw net.ipv6.conf.default.disable_ipv6=1 \
-		net.ipv6.conf.all.disable_ipv6=1 || return
-	ip -n "$LAB_NS_SHAPER" link add br0 type bridge stp_state 0 \
+	local name=$1
+
+	ip -n "$LAB_NS_SHAPER" link add "$name" type bridge stp_state 0 \
 		forward_delay 0 mcast_snooping 0 || return
-	ip -n "$LAB_NS_SHAPER" link set br0 up || return
+	ip -n "$LAB_NS_SHAPER" link set "$name" up || return
 	if lab_shaper test -e /proc/sys/net/bridge; then
 		lab_shaper sysctl -qw net.bridge.bridge-nf-call-iptables=0 \
 			net.bridge.bridge-nf-call-ip6tables=0 \
@@ -177,29 +216,115 @@ lab_bridge()
 	fi
 }
 
-# lab_up [CSV]: makes the lab, with every address of the file on subs:eth0.
+lab_switch()
+{
+	nsenter --net="/run/netns/$LAB_NS_SWITCH" -- "$@"
+}
+
+# lab_le32 NUMBER: for bpftool.
+lab_le32()
+{
+	echo $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) \
+		$(($1 >> 24 & 255))
+}
+
+# lab_port_vlan PORT VID: what a row of the switch's table says (bpftool).
+lab_port_vlan()
+{
+	local index
+
+	index=$(ip -n "$LAB_NS_SWITCH" -j link show dev "$1" |
+		jq '.[0].ifindex') || return
+	echo "map update pinned $LAB_OWN_PINS/switch_ports" \
+		"key $(lab_le32 "$2") value $(lab_le32 "$index")"
+	echo "map update pinned $LAB_OWN_PINS/switch_vlans" \
+		"key $(lab_le32 "$index") value $(lab_le32 "$2")"
+}
+
+# Of the trunk both ends have two queues a CPU: one for each direction.
+lab_stick()
+{
+	local pair suffix port program=from_host
+
+	lab_veth trunk "$LAB_NS_SHAPER" trunk "$LAB_NS_SWITCH" \
+		$((2 * $(lab_cpus))) || return
+	ip -n "$LAB_NS_SHAPER" link set trunk up || return
+	ip -n "$LAB_NS_SWITCH" link set trunk up || return
+	bpftool prog loadall "$LAB_SWITCH" "$LAB_OWN_PINS" \
+		pinmaps "$LAB_OWN_PINS" || return
+	{
+		lab_port_vlan trunk 0
+		for ((pair = 0; pair < LAB_PAIRS; pair++)); do
+			suffix=${pair#0}
+			lab_port_vlan "inet$suffix" "${LAB_VLANS_INET[pair]}"
+			lab_port_vlan "subs$suffix" "${LAB_VLANS_SUBS[pair]}"
+		done
+	} >"$LAB_DIR/switch.batch" || return
+	bpftool batch file "$LAB_DIR/switch.batch" >/dev/null || return
+	for port in $(ip -n "$LAB_NS_SWITCH" -j link show |
+		jq -r '.[].ifname | select(. != "lo")'); do
+		[ "$port" = trunk ] && program=from_trunk || program=from_host
+		lab_switch tc qdisc add dev "$port" clsact &&
+			lab_switch tc filter add dev "$port" ingress bpf da \
+				object-pinned "$LAB_OWN_PINS/$program" ||
+			return
+	done
+}
+
+# lab_hosts CSV PAIR: "ADDRESS/LENGTH [nodad]" of the subscribers in a pair, and
+# of hosts that are no subscriber's in the first.
+lab_hosts()
+{
+	local which=-v
+
+	[ "$2" = 0 ] || which=
+	{
+		lab_addresses "$1" || return
+		echo "- $LAB_UNKNOWN4"
+		echo "- $LAB_UNKNOWN6"
+	} | awk '{ print $2 "/" ($2 ~ /:/ ? "128 nodad" : "32") }' |
+		if [ "$LAB_PAIRS" -gt 1 ]; then
+			grep -E $which "$LAB_SECOND"
+		else
+			cat
+		fi
+}
+
+lab_pair()
+{
+	local pair=$1 csv=$2 number=${1#0} dev=eth$1 hosts
+
+	[ "$LAB_TOPOLOGY" != linux ] || lab_bridge "br$pair" || return
+	hosts=$(lab_hosts "$csv" "$pair") || return
+	lab_side "subs$number" "$LAB_NS_SUBS" "${LAB_SERVERS4[pair]}" \
+		"${LAB_SERVERS6[pair]}" "$dev" <<<"$hosts" || return
+	hosts="${LAB_SERVERS4[pair]/.0\//.1/}
+${LAB_SERVERS6[pair]/::\//::1/} nodad"
+	lab_side "inet$number" "$LAB_NS_INET" "${LAB_CLIENTS4[pair]}" \
+		"${LAB_CLIENTS6[pair]}" "$dev" <<<"$hosts"
+}
+
+# lab_up [CSV]: makes the lab, with every address of the file on its hosts.
 lab_up()
 {
-	local csv=${1:-$LAB_HERE/ShapedDevices.csv} ns addresses
+	local csv=${1:-$LAB_HERE/ShapedDevices.csv} ns pair namespaces
 
 	[ -n "${LAB_ID:-}" ] || lab_names
-	addresses=$(lab_addresses "$csv") || return
 	mkdir -p "$LAB_DIR" || return
-	for ns in "$LAB_NS_SUBS" "$LAB_NS_SHAPER" "$LAB_NS_INET"; do
+	namespaces=("$LAB_NS_SUBS" "$LAB_NS_SHAPER" "$LAB_NS_INET")
+	[ "$LAB_TOPOLOGY" != stick ] || namespaces+=("$LAB_NS_SWITCH")
+	for ns in "${namespaces[@]}"; do
 		ip netns add "$ns" || return
 	done
-	lab_bridge || return
-	{
-		echo "$addresses" | awk '{
-			print $2 "/" ($2 ~ /:/ ? "128 nodad" : "32") }'
-		echo "$LAB_UNKNOWN4/32"
-		echo "$LAB_UNKNOWN6/128 nodad"
-	} | lab_side subs "$LAB_NS_SUBS" 198.51.100.0/24 2001:db8:ffff::/64 ||
-		return
-	printf '%s\n' "$LAB_INET4/24" "$LAB_INET6/64 nodad" |
-		lab_side inet "$LAB_NS_INET" 100.64.0.0/10 2001:db8::/32 ||
-		return
-	lab_settled
+	lab_shaper sysctl -qw net.ipv6.conf.default.disable_ipv6=1 \
+		net.ipv6.conf.all.disable_ipv6=1 || return
+	for ((pair = 0; pair < LAB_PAIRS; pair++)); do
+		lab_pair "$pair" "$csv" || return
+	done
+	case $LAB_TOPOLOGY in
+	linux) lab_settled ;; # the others forward when lqosd runs
+	stick) lab_stick ;;
+	esac
 }
 
 # Both ways through the bridge; learns all hardware addresses on the way.
@@ -221,13 +346,30 @@ lab_settled()
 
 # ---- lqosd in the lab -------------------------------------------------------
 
+# lab_interfaces: the lab's topology as settings of [lqosd].
+lab_interfaces()
+{
+	local inet=inet subs=subs pair vlans=
+
+	for ((pair = 0; pair < LAB_PAIRS; pair++)); do
+		[ $pair = 0 ] || inet+=,inet$pair subs+=,subs$pair
+		vlans+=${vlans:+,}${LAB_VLANS_INET[pair]}:${LAB_VLANS_SUBS[pair]}
+	done
+	case $LAB_TOPOLOGY in
+	linux) echo "to_internet=$inet to_subscribers=$subs" ;;
+	xdp) echo "to_internet=$inet to_subscribers=$subs bridge=xdp" ;;
+	stick) echo "to_internet=trunk to_subscribers=trunk vlans=$vlans" ;;
+	esac
+}
+
 # lab_ini KEY=VALUE...: LAB_INI, the sample with those keys of [lqosd] set.
 lab_ini()
 {
 	local pair key ini
 
 	ini=$(<"$LAB_HERE/lqos.ini") || return
-	for pair in to_internet=inet to_subscribers=subs \
+	# shellcheck disable=SC2046
+	for pair in $(lab_interfaces) \
 		"shaped_devices=$LAB_HERE/ShapedDevices.csv" \
 		"network_json=$LAB_HERE/network.json" \
 		"run_dir=$LAB_DIR/run" "pin_dir=$LAB_PINS" "$@"; do
@@ -320,46 +462,67 @@ lab_leaf()
 	done
 }
 
-# lab_tree DEVICE DIRECTION LEAF: steering.tree, on stdin, as a batch for tc.
-# DIRECTION is down or up; a rate of 0 is none.
+# lab_tree DEVICE DIRECTION LEAF FIRST: steering.tree, on stdin, as a batch for
+# tc.  DIRECTION is down or up; a rate of 0 is none; FIRST is how many queues of
+# the device belong to the other direction.
 lab_tree()
 {
 	jq -r --arg dev "$1" --arg way "$2" --arg leaf "$3" \
-		--argjson line "$LAB_LINE" '
+		--argjson first "$4" --argjson line "$LAB_LINE" '
 	def hex: if . < 16 then "0123456789abcdef"[.:. + 1]
 		else (. / 16 | floor | hex) + (. % 16 | hex) end;
+	def number: reduce explode[] as $c (0; . * 16 + $c -
+		if $c < 58 then 48 else 87 end);
+	def here: split(":") | "\((.[0] | number) + $first | hex):\(.[1])";
 	def rate: if . > 0 then . else $line end;
 	def class($id; $parent; $min; $max):
 		"class add dev \($dev) parent \($parent) classid \($id) htb" +
 		" rate \([$min, $max] | min)bit ceil \($max)bit quantum 3028";
-	"qdisc add dev \($dev) root handle 7fff: mq",
-	(.queues[] | (.queue | hex) as $q |
+	if $first == 0 then "qdisc add dev \($dev) root handle 7fff: mq"
+	else empty end,
+	(.queues[] | (.queue + $first | hex) as $q |
 		"qdisc add dev \($dev) parent 7fff:\($q) handle \($q): htb" +
 			" default 2",
 		class("\($q):1"; "\($q):"; $line; $line),
 		class("\($q):2"; "\($q):1"; $line / 10; $line)),
 	(.nodes[] | (.[$way + "_max"] | rate) as $max |
-		class(.class; .parent; $max; $max)),
+		class(.class | here; .parent | here; $max; $max)),
 	(.circuits[] | (.[$way + "_max"] | rate) as $max |
 		(.[$way + "_min"] | rate) as $min |
-		class(.class; .parent; $min; $max),
+		class(.class | here; .parent | here; $min; $max),
 		if $leaf != "" then
-			"qdisc add dev \($dev) parent \(.class) \($leaf)"
+			"qdisc add dev \($dev) parent \(.class | here) \($leaf)"
 		else empty end)'
 }
 
-# lab_htb ROOT: the daemon's tree as mq and HTB on both sides of the shaper.
+# lab_sides QUEUES: "DEVICE DIRECTION FIRST" of each tree (see lab_tree).
+lab_sides()
+{
+	local pair
+
+	if [ "$LAB_TOPOLOGY" = stick ]; then
+		echo trunk down 0
+		echo trunk up "$1"
+		return
+	fi
+	for ((pair = 0; pair < LAB_PAIRS; pair++)); do
+		echo "subs${pair#0}" down 0
+		echo "inet${pair#0}" up 0
+	done
+}
+
+# lab_htb ROOT: the daemon's tree as mq and HTB on all sides of the shaper.
 lab_htb()
 {
-	local tree leaf side
+	local tree leaf dev way first
 
 	tree=$(lab_ctl "$1" -j call steering.tree) || return
 	leaf=$(lab_leaf)
-	for side in "subs down" "inet up"; do
-		# shellcheck disable=SC2086
-		lab_tree $side "$leaf" <<<"$tree" >"$LAB_DIR/tc.batch" || return
+	while read -r dev way first; do
+		lab_tree "$dev" "$way" "$leaf" "$first" <<<"$tree" \
+			>"$LAB_DIR/tc.batch" || return
 		lab_shaper tc -batch "$LAB_DIR/tc.batch" || return
-	done
+	done < <(lab_sides "$(jq '.queues | length' <<<"$tree")")
 }
 
 # ---- Traffic ----------------------------------------------------------------
@@ -463,7 +626,8 @@ lab_namespaces()
 {
 	local ns
 
-	for ns in "$LAB_NS_SUBS" "$LAB_NS_SHAPER" "$LAB_NS_INET"; do
+	for ns in "$LAB_NS_SUBS" "$LAB_NS_SHAPER" "$LAB_NS_INET" \
+		"$LAB_NS_SWITCH"; do
 		[ -e "/run/netns/$ns" ] && echo "$ns"
 	done
 }
@@ -481,7 +645,7 @@ lab_processes()
 # lab_left: what there is of a lab, a line each; none: it is gone.
 lab_left()
 {
-	local pid ns
+	local pid ns pins
 
 	for pid in $(lab_processes); do
 		echo "process $pid ($(tr '\0' ' ' 2>/dev/null \
@@ -490,7 +654,9 @@ lab_left()
 	for ns in $(lab_namespaces); do
 		echo "network namespace $ns"
 	done
-	[ -e "$LAB_PINS" ] && echo "pins in $LAB_PINS"
+	for pins in "$LAB_PINS" "$LAB_OWN_PINS"; do
+		[ -e "$pins" ] && echo "pins in $pins"
+	done
 	[ -e "$LAB_DIR" ] && echo "files in $LAB_DIR"
 	return 0
 }
@@ -525,7 +691,7 @@ lab_down()
 		ip netns del "$ns"
 	done
 	# In a BPF file system there are only pins and directories.
-	[ ! -e "$LAB_PINS" ] || rm -rf "$LAB_PINS"
+	rm -rf "$LAB_PINS" "$LAB_OWN_PINS"
 	[ ! -e "$LAB_DIR" ] || rm -rf "$LAB_DIR"
 	[ -z "$(lab_left)" ]
 }

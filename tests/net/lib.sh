@@ -13,6 +13,9 @@ NET_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
 NET_TOP=$(cd "$NET_HERE/../.." && pwd) || exit 1
 ROOT=${LQOS_ROOT:-}
 [ "${LQOS_SANITIZED:-0}" = 1 ] || LQOS_SANITIZED=
+# Where the BPF programs of this folder are.
+NET_BUILD=${LQOS_BUILD:-${ROOT%/root}}/tests/net
+PATH=$PATH:/usr/sbin:/sbin
 
 # shellcheck source=etc/lab.sh
 . "$NET_TOP/etc/lab.sh"
@@ -141,8 +144,8 @@ net_end()
 	exit $rc
 }
 
-# net_begin N: N tests, the last of which, "nothing is left", is done here.
-net_begin()
+# net_plan N: N tests, the last of which, "nothing is left", is done here.
+net_plan()
 {
 	local tool
 
@@ -159,6 +162,12 @@ net_begin()
 	[ -z "$LQOS_SANITIZED" ] || export LAB_START_TRIES=1200
 	lab_reap
 	lab_names
+}
+
+# net_begin N: the same, and the lab.
+net_begin()
+{
+	net_plan "$1"
 	lab_up || bail "no lab"
 }
 

@@ -1,0 +1,153 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Every topology with every encapsulation: hosts talk TCP and UDP on real
+# sockets through tags, PPPoE and MPLS, with IP options, extension headers and
+# in fragments.  It has to arrive as it was sent, and each packet and byte is
+# its subscriber's, on his CPU and in his class.
+
+# shellcheck disable=SC2034 # LAB_* are for lab.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+CPUS=$(lab_cpus)
+ENCAPS=11
+LAB_PAIRS=1
+LAB_MTU=1550 # room for what comes on top of 1500
+LAB_SWITCH=$NET_BUILD/switch.bpf.o
+
+# host subs|inet up|down: its interfaces put headers on what goes the one way,
+# and take them off what comes.
+host()
+{
+	local pins=$LAB_OWN_PINS/$1 way=$2 back=down run=lab_subs pair
+
+	[ "$1" = subs ] || run=lab_inet back=up
+	mkdir -p "$LAB_OWN_PINS" &&
+		bpftool prog loadall "$NET_BUILD/encap.bpf.o" "$pins" \
+			pinmaps "$pins" || return
+	for ((pair = 0; pair < LAB_PAIRS; pair++)); do
+		# TCP makes large ones even for an interface that has no GSO.
+		$run ip link set "eth$pair" gso_max_segs 1 &&
+			$run tc qdisc add dev "eth$pair" clsact &&
+			$run tc filter add dev "eth$pair" egress bpf da \
+				object-pinned "$pins/push_$way" &&
+			$run ip link set "eth$pair" xdpdrv \
+				pinned "$pins/pop_$back" || return
+	done
+}
+
+# network TOPOLOGY: the lab, with hosts that encapsulate, and servers.
+network()
+{
+	local i
+
+	lab_down
+	LAB_TOPOLOGY=$1
+	mkdir -p "$LAB_DIR" || bail "no $LAB_DIR"
+	python3 -B "$NET_HERE/hosts.py" devices $LAB_PAIRS >"$LAB_DIR/devices"
+	echo '{"A": {"downloadBandwidthMbps": 0, "uploadBandwidthMbps": 0},
+		"B": {"downloadBandwidthMbps": 0, "uploadBandwidthMbps": 0}}' >"$LAB_DIR/nodes"
+	lab_up "$LAB_DIR/devices" || bail "no lab"
+	host subs up || bail "no encapsulation"
+	host inet down || bail "no encapsulation"
+	setsid setpriv --pdeathsig KILL nsenter \
+		--net="/run/netns/$LAB_NS_INET" -- python3 -B \
+		"$NET_HERE/hosts.py" serve >"$LAB_DIR/served" &
+	disown # bash is not to tell of its end
+	for ((i = 0; i < 50; i++)); do
+		grep -q ready "$LAB_DIR/served" && return
+		sleep 0.1
+	done
+	bail "no servers"
+}
+
+# What the encapsulating hosts have seen begins anew.
+forget()
+{
+	local side i zeros
+
+	zeros=$(printf '0 %.0s' {1..24})
+	for side in subs inet; do
+		for ((i = 0; i < 64; i++)); do
+			echo "map update pinned $LAB_OWN_PINS/$side/encap_seen" \
+				"key $i 0 0 0 value $zeros"
+		done
+	done >"$LAB_DIR/batch"
+	bpftool batch file "$LAB_DIR/batch" >/dev/null || bail "no maps"
+}
+
+# carries WHAT [shorter=ENCAP] [strange=ENCAP]: with the daemon that LAB_INI is
+# for; 4 * ENCAPS + CPUS + 2 tests.
+carries()
+{
+	local what=$1 rc text why dev
+
+	shift
+	daemon
+	make_htb
+	lab_settled || bail "no connection"
+	forget
+	ctl -j status >"$LAB_DIR/before.json"
+	lab_subs python3 -B "$NET_HERE/hosts.py" talk $LAB_PAIRS \
+		"$LAB_DIR/told"
+	settle
+	take_frame
+	ctl -j status >"$LAB_DIR/after.json"
+	for dev in $(lab_sides 0 | awk '{ print $1 }' | sort -u); do
+		lab_shaper tc -s class show dev "$dev" >"$LAB_DIR/class_$dev"
+	done
+	bpftool -j map dump pinned "$LAB_OWN_PINS/subs/encap_seen" \
+		>"$LAB_DIR/seen_up"
+	bpftool -j map dump pinned "$LAB_OWN_PINS/inet/encap_seen" \
+		>"$LAB_DIR/seen_down"
+	while IFS=$'\t' read -r rc text why; do
+		result "$rc" "$what, $text" "$why"
+	done < <(python3 -B "$NET_HERE/judge.py" "$LAB_DIR" $LAB_PAIRS "$@")
+	lab_stop
+	is "$what, lqosd ends with status 0" $? 0
+	is "$what, no sanitizer reports" "$(sanitizer_reports)" ""
+}
+
+# try WHAT SETTING... [-- ARGUMENT of judge.py...]
+try()
+{
+	local what=$1 settings=()
+
+	shift
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		settings+=("$1")
+		shift
+	done
+	lab_ini "shaped_devices=$LAB_DIR/devices" \
+		"network_json=$LAB_DIR/nodes" "${settings[@]}" || bail "no ini"
+	: >"$LAB_LOG"
+	for dev in $(lab_sides 0 | awk '{ print $1 }' | sort -u); do
+		lab_shaper tc qdisc del dev "$dev" root 2>/dev/null
+	done
+	carries "$what" "${@:2}"
+}
+
+# For generic XDP: packets keep the sender's socket, which here is on the same
+# kernel and knows of a queue of its own.  Tags may stay in the skb: the hosts'
+# drivers say that they insert them.
+generic()
+{
+	local pair run
+
+	for run in lab_subs lab_inet; do
+		for ((pair = 0; pair < LAB_PAIRS; pair++)); do
+			$run ethtool -L "eth$pair" tx 1 &&
+				$run ethtool -K "eth$pair" txvlan on ||
+				bail "no ethtool"
+		done
+	done
+}
+
+RUN=$((4 * ENCAPS + CPUS + 2))
+net_plan $((3 * RUN + 1))
+
+network linux
+try "Linux bridge"
+try "Linux bridge, no metadata" metadata=off
+generic
+try "Linux bridge, generic XDP" xdp_mode=generic -- shorter=dot1q_in_skb
