@@ -46,6 +46,12 @@ static int size_maps(struct datapath *dp)
 	skel->rodata->dp_seed = dp->knobs.seed;
 	skel->rodata->dp_use_metadata = !dp->knobs.no_metadata;
 	skel->rodata->dp_one_interface = dp->knobs.one_interface;
+	skel->rodata->dp_address_spaces = dp->knobs.address_spaces;
+	skel->rodata->dp_stick = dp->knobs.stick;
+	skel->rodata->dp_vlans[DATAPATH_INET_VID] =
+		(struct dp_vlan){DATAPATH_SUBS_VID, 1};
+	skel->rodata->dp_vlans[DATAPATH_SUBS_VID] =
+		(struct dp_vlan){DATAPATH_INET_VID, 0};
 	skel->rodata->dp_cpumap_id =
 		dp->knobs.steered || dp->knobs.cpumap ? ~0U : 0;
 	skel->bss->dp_ports[0] = (struct dp_port){
@@ -225,16 +231,18 @@ static int prefix_key(const struct datapath *dp, const char *prefix,
 {
 	bool ipv6 = strchr(prefix, ':');
 	char addr[INET6_ADDRSTRLEN];
-	unsigned int len;
+	unsigned int len, vlan = 0;
 
-	if (sscanf(prefix, "%45[^/]/%u", addr, &len) != 2)
+	if (sscanf(prefix, "%45[^%%/]%%%u/%u", addr, &vlan, &len) != 3 &&
+	    sscanf(prefix, "%45[^/]/%u", addr, &len) != 2)
 		return -EINVAL;
 	if (inet_pton(ipv6 ? AF_INET6 : AF_INET, addr,
 		      ipv6 ? key6->addr : key4->addr) != 1)
 		return -EINVAL;
 	key4->prefixlen = key6->prefixlen = DP_SPACE_BITS + len;
-	memset(key4->space, 0, sizeof(key4->space));
-	memset(key6->space, 0, sizeof(key6->space));
+	vlan = htonl(vlan);
+	memcpy(key4->space, &vlan, sizeof(key4->space));
+	memcpy(key6->space, &vlan, sizeof(key6->space));
 	*key = ipv6 ? (const void *)key6 : key4;
 	return bpf_map__fd(ipv6 ? dp->skel->maps.dp_owners6
 				: dp->skel->maps.dp_owners4);

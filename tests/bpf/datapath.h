@@ -25,12 +25,19 @@ struct datapath_knobs {
 	bool one_interface;
 	bool steered; /* the observe stage is behind a cpumap */
 	bool cpumap;  /* the observe stage is for BPF_XDP_CPUMAP */
+	bool stick; /* its VLANs are DATAPATH_INET_VID and DATAPATH_SUBS_VID */
+	bool address_spaces;
 	uint32_t inet_ifindex;
 	uint32_t cache; /* entries a CPU, a power of two; 0: 1024 */
 	uint64_t seed;
 };
 
-enum { DATAPATH_SLOTS = 1024, LOOPBACK_IFINDEX = 1 };
+enum {
+	DATAPATH_SLOTS = 1024,
+	LOOPBACK_IFINDEX = 1,
+	DATAPATH_INET_VID = 100,
+	DATAPATH_SUBS_VID = 3200,
+};
 
 struct datapath {
 	struct datapath_bpf *skel;
@@ -51,7 +58,8 @@ int datapath_new(struct datapath **out, const struct datapath_knobs *knobs);
 void datapath_free(struct datapath **datapath);
 /* Between open and load of a module's object: types, and the core's maps. */
 int datapath_bind(const struct datapath *dp, struct bpf_object *obj);
-/* "192.0.2.0/24" is slot's from the next packet on. */
+/* "192.0.2.0/24", or "192.0.2.0%200/24" of VLAN 200 alone, is slot's from the
+ * next packet on. */
 int datapath_own(struct datapath *dp, const char *prefix, uint32_t slot,
 		 uint32_t handle, uint32_t cpu);
 int datapath_disown(struct datapath *dp, const char *prefix);

@@ -343,6 +343,102 @@ static void test_collision(void **state)
 	}
 }
 
+/* A packet from host in a VLAN; 0: without a tag. */
+static struct lqos_packet look_up_in(const char *host, uint32_t vid)
+{
+	const uint32_t tagged[PACKET_LAYERS] = {P_SVLAN, P_VLAN, P_IP, P_UDP};
+	const uint32_t plain[PACKET_LAYERS] = {P_IP, P_UDP};
+	const char *far = strchr(host, ':') ? "2001:db8:ffff::1" : "192.0.2.1";
+	struct packet_ends ends;
+	struct outcome out;
+	struct packet p;
+
+	packet_ends_set(&ends, host, far);
+	packet_build(&p, &ends, vid ? tagged : plain);
+	if (vid) {
+		p.data[14] = (uint8_t)(0x60 | vid >> 8);
+		p.data[15] = (uint8_t)vid;
+	}
+	assert_int_equal(run_xdp(dp->skel->progs.lq_from_subs, p.data, p.len,
+				 NULL, &out),
+			 0);
+	assert_true(out.described);
+	assert_int_equal(out.pkt.space, vid);
+	return out.pkt;
+}
+
+/* The same address in two VLANs is two subscribers'; in others it is whose it
+ * is in all of them. */
+static void test_spaces(void **state)
+{
+	static const struct {
+		const char *host;
+		uint32_t vid, slot;
+	} hosts[] = {
+		{"10.0.0.1", 200, 1},	      {"10.0.0.1", 201, 2},
+		{"10.0.0.1", 202, 3},	      {"10.0.0.1", 0, 3},
+		{"10.0.0.1", 4094, 3},	      {"10.0.0.2", 200, 3},
+		{"10.0.0.2", 201, 4},	      {"2001:db8::1", 200, 5},
+		{"2001:db8::1", 201, 6},      {"2001:db8::1", 0, NOBODY},
+		{"2001:db8::2", 200, 5},      {"192.0.2.9", 200, NOBODY},
+		{"2001:db8::2", 456, NOBODY},
+	};
+	int round;
+	size_t i;
+
+	(void)state;
+	own("10.0.0.1%200/32", 1);
+	own("10.0.0.1%201/32", 2);
+	own("10.0.0.0/24", 3);
+	own("10.0.0.0%201/24", 4);
+	own("2001:db8::%200/64", 5);
+	own("2001:db8::1%201/128", 6);
+	for (round = 0; round < 3; round++) {
+		uint64_t tried = counted(DP_TRIE);
+
+		for (i = 0; i < ARRAY_SIZE(hosts); i++) {
+			struct lqos_packet pkt =
+				look_up_in(hosts[i].host, hosts[i].vid);
+
+			if (pkt.slot != hosts[i].slot)
+				fail_msg("%s in VLAN %u is %u's, expected %u's",
+					 hosts[i].host, hosts[i].vid, pkt.slot,
+					 hosts[i].slot);
+		}
+		/* They do not push each other out of the cache. */
+		if (round)
+			assert_int_equal(counted(DP_TRIE) - tried, 3);
+	}
+	/* A new owner in one space is at once the one. */
+	own("10.0.0.1%202/32", 9);
+	assert_int_equal(look_up_in("10.0.0.1", 202).slot, 9);
+	assert_int_equal(look_up_in("10.0.0.1", 201).slot, 2);
+	assert_int_equal(datapath_disown(dp, "10.0.0.1%200/32"), 0);
+	assert_int_equal(look_up_in("10.0.0.1", 200).slot, 3);
+}
+
+/* Without them a tag is a tag. */
+static void test_no_spaces(void **state)
+{
+	const uint32_t tagged[PACKET_LAYERS] = {P_VLAN, P_IP, P_UDP};
+	struct packet_ends ends;
+	struct outcome out;
+	struct packet p;
+
+	(void)state;
+	own("10.0.0.0/24", 3);
+	own("10.0.0.1%200/32", 1);
+	packet_ends_set(&ends, "10.0.0.1", "192.0.2.1");
+	packet_build(&p, &ends, tagged);
+	p.data[14] = 0;
+	p.data[15] = 200;
+	assert_int_equal(run_xdp(dp->skel->progs.lq_from_subs, p.data, p.len,
+				 NULL, &out),
+			 0);
+	assert_int_equal(out.pkt.slot, 3);
+	assert_int_equal(out.pkt.space, 0);
+}
+
 /* At egress without a descriptor the same look-up is done. */
 static void test_egress(void **state)
 {
@@ -428,6 +524,14 @@ static int fresh_1(void **state)
 	return datapath_new(&dp, &(struct datapath_knobs){.cache = 1});
 }
 
+static int fresh_spaces(void **state)
+{
+	(void)state;
+	return datapath_new(&dp,
+			    &(struct datapath_knobs){.address_spaces = true,
+						     .cache = 4096});
+}
+
 static int gone(void **state)
 {
 	(void)state;
@@ -451,6 +555,9 @@ int main(void)
 		TEST(test_epoch_alone),
 		TEST(test_families_apart),
 		cmocka_unit_test_setup_teardown(test_collision, fresh_1, gone),
+		cmocka_unit_test_setup_teardown(test_spaces, fresh_spaces,
+						gone),
+		TEST(test_no_spaces),
 		TEST(test_egress),
 		TEST(test_seen),
 	};

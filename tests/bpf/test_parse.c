@@ -25,20 +25,39 @@
 enum { ETHER = 14, SLOT = 7, HANDLE = 0x20015, CPU = 3 };
 
 /* Where a packet may be parsed. */
-enum path { METADATA, SCRATCH, OBSERVE, EGRESS, PATHS };
+enum path {
+	METADATA,
+	SCRATCH,
+	OBSERVE,
+	EGRESS,
+	STICK,
+	STICK_OBSERVE,
+	STICK_EGRESS,
+	PATHS
+};
 
 static const char *const path_names[PATHS] = {
 	[METADATA] = "to metadata",
 	[SCRATCH] = "to scratch",
 	[OBSERVE] = "again at observe",
 	[EGRESS] = "at egress",
+	[STICK] = "on a stick",
+	[STICK_OBSERVE] = "on a stick, at observe",
+	[STICK_EGRESS] = "on a stick, at egress",
 };
 
-static struct datapath *with_metadata, *without;
+static struct datapath *with_metadata, *without, *stick;
 static struct packet_ends ends[2][2]; /* by IP version (6), direction */
+
+static bool is_egress(enum path path)
+{
+	return path == EGRESS || path == STICK_EGRESS;
+}
 
 static struct datapath *on_path(enum path path)
 {
+	if (path >= STICK)
+		return stick;
 	return path == METADATA ? with_metadata : without;
 }
 
@@ -49,6 +68,12 @@ static const struct bpf_program *entry(enum path path,
 {
 	const struct datapath_bpf *skel = on_path(path)->skel;
 
+	if (path == STICK)
+		return skel->progs.lq_from_stick;
+	if (path == STICK_OBSERVE)
+		return skel->progs.lq_observe;
+	if (path == STICK_EGRESS)
+		return skel->progs.lq_to_stick;
 	if (path == OBSERVE)
 		return direction == LQOS_DOWN
 			       ? with_metadata->skel->progs.lq_observe
@@ -74,9 +99,11 @@ static void expected_counts(enum path path, const struct expected *want,
 		counts->count[DP_NO_METADATA]++;
 		/* fall through */
 	case METADATA:
+	case STICK:
 		counts->count[DP_RECEIVED]++;
 		break;
 	case OBSERVE:
+	case STICK_OBSERVE:
 		counts->count[DP_OBSERVED]++;
 		counts->count[DP_PARSED_AGAIN]++;
 		break;
@@ -86,7 +113,8 @@ static void expected_counts(enum path path, const struct expected *want,
 		break;
 	}
 	/* What is odd is counted where it is met first. */
-	if (path != OBSERVE && want->reason != DP_RECEIVED)
+	if (path != OBSERVE && path != STICK_OBSERVE && path != STICK_EGRESS &&
+	    want->reason != DP_RECEIVED)
 		counts->count[want->reason]++;
 }
 
@@ -125,17 +153,17 @@ static void check(const char *at, enum path path, enum lqos_direction direction,
 	int i, rc;
 
 	assert_int_equal(datapath_clear_scratch(dp), 0);
-	rc = path == EGRESS ? run_tc(prog, p->data, p->len, &out)
-			    : run_xdp(prog, p->data, p->len, NULL, &out);
+	rc = is_egress(path) ? run_tc(prog, p->data, p->len, &out)
+			     : run_xdp(prog, p->data, p->len, NULL, &out);
 	if (rc)
 		fail_msg("%s: cannot run: %s", at, strerror(-rc));
 	MUST_BE("verdict", out.verdict,
-		path == EGRESS ? (uint32_t)TC_ACT_UNSPEC : XDP_PASS);
+		is_egress(path) ? (uint32_t)TC_ACT_UNSPEC : XDP_PASS);
 	MUST_BE("length", out.len, p->len);
 	if (memcmp(out.frame, p->data, p->len))
 		fail_msg("%s: the packet was changed", at);
 
-	MUST_BE("described", out.described, dp == with_metadata);
+	MUST_BE("described", out.described, dp != without && !is_egress(path));
 	pkt = out.pkt;
 	if (!out.described)
 		assert_int_equal(datapath_scratch(dp, &pkt), 0);
@@ -150,6 +178,51 @@ static void check(const char *at, enum path path, enum lqos_direction direction,
 				 datapath_counters(dp)->count[i] -
 					 before.count[i],
 				 counts.count[i]);
+}
+
+/* In a VLAN of the stick's: arriving from, or leaving to where it says; NULL:
+ * the frame would have more tags than are followed. */
+static const uint32_t *in_vlan(const uint32_t *layers, uint32_t *out)
+{
+	size_t tags = 0, n;
+
+	out[0] = P_VLAN;
+	for (n = 0; layers[n]; n++) {
+		tags += (layers[n] & 0xff) == PACKET_TAG;
+		out[n + 1] = layers[n];
+	}
+	out[n + 1] = 0;
+	return tags == 4 ? NULL : out;
+}
+
+static void set_tci(struct packet *p, enum path path,
+		    enum lqos_direction direction)
+{
+	bool internet = (direction == LQOS_DOWN) != is_egress(path);
+	uint32_t vid = internet ? DATAPATH_INET_VID : DATAPATH_SUBS_VID;
+
+	p->data[ETHER] = (uint8_t)(0xf0 | vid >> 8); /* with priority and DEI */
+	p->data[ETHER + 1] = (uint8_t)vid;
+}
+
+static void check_stick(const char *at, enum path path,
+			enum lqos_direction direction, bool ipv6,
+			const uint32_t *layers, const struct expected *base)
+{
+	uint32_t tagged[PACKET_LAYERS];
+	struct expected want = *base;
+	struct packet p;
+
+	if (!in_vlan(layers, tagged))
+		return;
+	packet_build(&p, &ends[ipv6][direction], tagged);
+	set_tci(&p, path, direction);
+	want.pkt.space = DATAPATH_SUBS_VID;
+	if (want.pkt.l3_off)
+		want.pkt.l3_off += 4;
+	if (want.pkt.l4_off)
+		want.pkt.l4_off += 4;
+	check(at, path, direction, &p, &want);
 }
 
 /* A frame of these layers on every path, in both directions. */
@@ -167,14 +240,18 @@ static void check_all(const char *outer, const char *inner, bool ipv6,
 		if (direction == LQOS_UP)
 			want.pkt.flags |= LQOS_PACKET_UP;
 		for (path = 0; path < PATHS; path++) {
-			if (path == EGRESS && !run_tc_can(p.data, p.len))
-				continue;
 			snprintf(at, sizeof(at), "%s, %s, IPv%c, %s, %s", outer,
 				 inner, ipv6 ? '6' : '4',
 				 direction == LQOS_UP ? "up" : "down",
 				 path_names[path]);
-			check(at, (enum path)path,
-			      (enum lqos_direction)direction, &p, &want);
+			if (path >= STICK)
+				check_stick(at, (enum path)path,
+					    (enum lqos_direction)direction,
+					    ipv6, layers, &want);
+			else if (path != EGRESS || run_tc_can(p.data, p.len))
+				check(at, (enum path)path,
+				      (enum lqos_direction)direction, &p,
+				      &want);
 		}
 	}
 }
@@ -395,8 +472,38 @@ static void own(struct datapath *dp)
 	}
 }
 
+/* The same hosts in the subscribers' VLAN alone. */
+static void own_on_stick(struct datapath *dp)
+{
+	const uint32_t layers[PACKET_LAYERS] = {P_VLAN, P_IP};
+	struct outcome out;
+	struct packet p;
+	int ipv6;
+
+	assert_int_equal(
+		datapath_own(dp, "100.64.1.2%3200/32", SLOT, HANDLE, CPU), 0);
+	assert_int_equal(
+		datapath_own(dp, "2001:db8:1:2::%3200/64", SLOT, HANDLE, CPU),
+		0);
+	/* Whoever looks in the wrong VLAN finds these. */
+	assert_int_equal(datapath_own(dp, "0.0.0.0/0", 66, 0x6660666, 66), 0);
+	assert_int_equal(datapath_own(dp, "0.0.0.0%100/0", 66, 0x6660666, 66),
+			 0);
+	assert_int_equal(datapath_own(dp, "::/0", 66, 0x6660666, 66), 0);
+	assert_int_equal(datapath_own(dp, "::%100/0", 66, 0x6660666, 66), 0);
+	for (ipv6 = 0; ipv6 < 2; ipv6++) {
+		packet_build(&p, &ends[ipv6][LQOS_DOWN], layers);
+		set_tci(&p, STICK, LQOS_DOWN);
+		assert_int_equal(run_xdp(dp->skel->progs.lq_from_stick, p.data,
+					 p.len, NULL, &out),
+				 0);
+	}
+}
+
 static int set_up(void **state)
 {
+	const struct datapath_knobs on_a_stick = {
+		.stick = true, .address_spaces = true, .steered = true};
 	const struct datapath_knobs plain = {.inet_ifindex = LOOPBACK_IFINDEX,
 					     .steered = true};
 	const struct datapath_knobs none = {
@@ -410,10 +517,11 @@ static int set_up(void **state)
 	packet_ends_set(&ends[true][LQOS_UP], "2001:db8:1:2::3:4",
 			"2001:db8:ffff::7:1");
 	if (datapath_new(&with_metadata, &plain) ||
-	    datapath_new(&without, &none))
+	    datapath_new(&without, &none) || datapath_new(&stick, &on_a_stick))
 		return -1;
 	own(with_metadata);
 	own(without);
+	own_on_stick(stick);
 	return 0;
 }
 
@@ -422,6 +530,7 @@ static int tear_down(void **state)
 	(void)state;
 	datapath_free(&with_metadata);
 	datapath_free(&without);
+	datapath_free(&stick);
 	return 0;
 }
 

@@ -53,6 +53,26 @@ static int note_programs(const struct bpf_object *obj)
 	return n;
 }
 
+static struct datapath *load_stick(bool no_metadata, bool spaces, bool cpumap)
+{
+	const struct datapath_knobs knobs = {
+		.no_metadata = no_metadata,
+		.stick = true,
+		.address_spaces = spaces,
+		.cpumap = cpumap,
+	};
+	struct datapath *dp = NULL;
+	int rc;
+
+	snprintf(settings, sizeof(settings),
+		 "metadata %d, on a stick, address spaces %d, %s", !no_metadata,
+		 spaces, cpumap ? "XDP_CPUMAP" : "XDP");
+	rc = datapath_new(&dp, &knobs);
+	if (rc)
+		fail_msg("%s: %s", settings, strerror(-rc));
+	return dp;
+}
+
 static struct datapath *load_datapath(bool no_metadata, bool one_interface,
 				      bool cpumap)
 {
@@ -60,6 +80,7 @@ static struct datapath *load_datapath(bool no_metadata, bool one_interface,
 		.no_metadata = no_metadata,
 		.one_interface = one_interface,
 		.cpumap = cpumap,
+		.address_spaces = cpumap,
 		.inet_ifindex = no_metadata ? LOOPBACK_IFINDEX : 0,
 	};
 	struct datapath *dp = NULL;
@@ -82,6 +103,9 @@ static void test_datapath(void **state)
 	(void)state;
 	for (knobs = 0; knobs < 8; knobs++) {
 		dp = load_datapath(knobs & 1, knobs & 2, knobs & 4);
+		assert_true(note_programs(dp->skel->obj));
+		datapath_free(&dp);
+		dp = load_stick(knobs & 1, knobs & 2, knobs & 4);
 		assert_true(note_programs(dp->skel->obj));
 		datapath_free(&dp);
 	}
