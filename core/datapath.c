@@ -67,6 +67,7 @@ uint32_t core_datapath_tick(struct core_datapath *dp, const uint64_t **seen)
 	uint32_t closed = dp->skel->bss->dp_tick;
 
 	ports_watch(dp);
+	bypass_watch(dp);
 	core_cpus_look(dp->cpus, cpu_is_back, dp);
 	*seen = dp->seen;
 	/* 0 is what a slot without traffic has. */
@@ -301,6 +302,8 @@ int core_datapath_new(struct core_datapath **out, struct core *core,
 		rc = datapath_add_columns(dp);
 	if (!rc)
 		rc = interface_add_columns(dp);
+	if (!rc)
+		rc = bypass_add(dp);
 	if (rc) {
 		core_datapath_free(&dp);
 		return rc;

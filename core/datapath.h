@@ -236,6 +236,15 @@ void ports_put_back(struct attachment *a, const char *pin_dir,
 		    const struct restore *restore);
 void ports_detach(struct core_datapath *dp);
 
+/* ---- bypass.c: packets pass untouched, for a time ------------------------ */
+
+/* Registers core.bypass. */
+int bypass_add(struct core_datapath *dp);
+/* {"bypass": bool, "seconds_left": n}: a new reference. */
+struct json_t *bypass_json(const struct core_datapath *dp);
+/* Once a tick: is its time over? */
+void bypass_watch(struct core_datapath *dp);
+
 /* ---- objects.c, status --------------------------------------------------- */
 
 /* Type and attach type of a program of that stage. */
