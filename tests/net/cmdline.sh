@@ -161,6 +161,7 @@ number of a queue, in hex, such as 0x1" \
 	fails "v2: a queue too many" "Error: cpu \"ffff\": expected the number \
 of a queue, of which there are $QUEUES, counted from 0: lqosctl steering \
 queues shows them" add --ip 192.0.2.2 --classid "$LAST:20" --cpu ffff
+	success "v2: flush" flush
 	success "v2: del" del 192.0.2.1
 	success "v2: del of a prefix" del 198.51.100.0/25 --upload 1
 	golden "v2: del of what is not mapped: status 1, one line" 1 \
@@ -219,6 +220,7 @@ in_json()
 	json "--json: an error" '{"success":false,"error":"Class id must be in '`
 		`'the format (major):(minor), e.g. 1:12. Provided string: 1"}' \
 		add --ip 192.0.2.2 --classid 1 --cpu 0 --json
+	json "--json: flush" '{"success":true}' --json flush
 	json "--json: the old way" '{"success":true}' \
 		-x -i 2001:db8:f::/48 --json
 }
@@ -243,7 +245,7 @@ clearing()
 		"^Error: method steering.clear changes state: root only"
 }
 
-net_begin 48
+net_begin 50
 network || bail "no network"
 before_any_daemon
 daemon

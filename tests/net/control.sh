@@ -25,7 +25,7 @@ offers()
 	)" "^<$regex>\$"
 }
 
-net_begin 22
+net_begin 27
 lab_ini
 offers "without a daemon: commands" "status" st
 offers "options" "--timeout=" --ti
@@ -59,5 +59,14 @@ like "a verb that is none" "$(ctl steering tre 2>&1)" \
 	'no method "steering.tre": did you mean "steering.tree"\?'
 like "tree, for people" "$(ctl steering tree)" '^  AP_North_1 '
 is "tree, for programs" "$(ctl -j steering tree | jq '.circuits | length')" 20
+like "explain: whose an address is" "$(ctl steering explain 100.64.20.3)" \
+	'^circuit_id: 1008$'
+like "... and why, a sentence a line" "$(ctl steering explain 100.64.20.3)" \
+	'^  100.64.20.0/29 is the longest prefix that holds it: .* the files$'
+is "... for programs" "$(ctl -j steering explain 2001:db8:20::5 |
+	jq -r '"\(.prefix) \(.circuit_id)"')" "2001:db8:20::/56 1008"
+like "explain: nobody's" "$(ctl steering explain 192.0.2.77)" \
+	"no prefix of a subscriber holds it"
+check "flush" ctl steering flush
 lab_stop
 is "lqosd ends with status 0" $? 0
