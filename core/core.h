@@ -54,6 +54,7 @@ struct core {
 	struct core_feed *feed;
 	struct core_metrics *metrics;
 	struct core_registry *registry;
+	struct core_files *files;
 	struct core_datapath *datapath;
 	struct core_loader *loader;
 	struct core_notify *notify;
@@ -483,6 +484,19 @@ void core_registry_hook(struct core_registry *registry,
 			const struct core_registry_hooks *hooks);
 /* Make the kernel's prefixes ours, by what differs. */
 int core_registry_sync(struct core_registry *registry);
+
+/* ---- files.c: the subscribers' files ------------------------------------- */
+
+/* named: that file is in the configuration, and so has to be there. */
+int core_files_new(struct core_files **out, struct core *core, bool csv_named,
+		   bool json_named);
+void core_files_free(struct core_files **files);
+/* What core_registry_load() is given; NULL: there is no such file. */
+void core_files_paths(const struct core_files *files, const char **csv,
+		      const char **json);
+int core_files_load(struct core_files *files);
+/* Again; what becomes of it is logged. */
+int core_files_reload(struct core_files *files);
 
 /* ---- slots.c: which circuit has which slot ------------------------------- */
 

@@ -40,9 +40,8 @@ struct arguments {
 struct daemon {
 	struct core core;
 	struct core_config *config;
-	const char *config_path;  /* for people */
-	char *config_text;	  /* of that file; NULL: there is none */
-	bool csv_read, json_read; /* once: they are expected to stay */
+	const char *config_path; /* for people */
+	char *config_text;	 /* of that file; NULL: there is none */
 	int lock;
 	size_t told; /* subscribers, as systemd was last told */
 };
@@ -237,31 +236,15 @@ static int configure(struct daemon *d, const struct arguments *a)
 	return core_check_settings(s);
 }
 
-/* Whoever names a file means it; a default may be missing, but not go. */
-static const char *subscriber_file(const struct daemon *d, const char *key,
-				   const char *path, bool was_read)
-{
-	if (was_read || core_config_get(d->config, "lqosd", key) ||
-	    !access(path, F_OK) || errno != ENOENT)
-		return path;
-	core_log(SELF, LQOS_INFO, "%s is not there: going on without", path);
-	return NULL;
-}
-
 static int load_subscribers(struct daemon *d)
 {
-	const struct core_settings *s = &d->core.settings;
-	const char *csv = subscriber_file(d, "shaped_devices",
-					  s->shaped_devices, d->csv_read);
-	const char *json = subscriber_file(d, "network_json", s->network_json,
-					   d->json_read);
-	int rc = core_registry_load(d->core.registry, csv, json);
+	const struct core_config *config = d->config;
+	int rc = core_files_new(
+		&d->core.files, &d->core,
+		core_config_get(config, "lqosd", "shaped_devices"),
+		core_config_get(config, "lqosd", "network_json"));
 
-	if (rc)
-		return rc;
-	d->csv_read = csv;
-	d->json_read = json;
-	return 0;
+	return rc ?: core_files_load(d->core.files);
 }
 
 /* All that can be checked without touching the system. */
@@ -350,23 +333,9 @@ static void say_if_config_changed(const struct daemon *d)
 static void on_hangup(int signo __attribute__((unused)), void *arg)
 {
 	struct daemon *d = arg;
-	struct core_problems problems;
-	int rc;
 
 	say_if_config_changed(d);
-	rc = load_subscribers(d);
-	if (rc) {
-		core_fail(SELF, rc,
-			  "subscriber files not read again: those there were "
-			  "stay; correct the file and send SIGHUP again");
-		return;
-	}
-	core_registry_problems(d->core.registry, &problems);
-	core_log(SELF, LQOS_INFO,
-		 "subscriber files read again: %zu subscribers, %zu prefixes, "
-		 "%u rows left out",
-		 core_registry_subscribers(d->core.registry),
-		 core_registry_prefixes(d->core.registry), problems.skipped);
+	(void)core_files_reload(d->core.files);
 }
 
 static int watch_signals(struct daemon *d)
@@ -501,6 +470,7 @@ static void tear_down(struct daemon *d)
 	core_metrics_free(&core->metrics);
 	core_feed_free(&core->feed);
 	core_bus_free(&core->bus);
+	core_files_free(&core->files);
 	core_registry_free(&core->registry);
 	core_loop_free(&core->loop);
 	core_ctx_free(&core->ctx);

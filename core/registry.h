@@ -229,6 +229,14 @@ core_shaped_address(const struct core_shaped *shaped,
 
 /* ---- registry_load.c ------------------------------------------------- */
 
+/* What a load would go by; *network and *shaped may be set on failure too. */
+int core_registry_read(const struct core_registry *r, const char *csv_path,
+		       const char *json_path, struct core_network **network,
+		       struct core_shaped **shaped);
+/* It is from the files, and they do not name it any more. */
+bool core_mapping_is_stale(const struct core_mapping *m,
+			   const struct core_shaped *now);
+
 /* Past so many lines of one file only the counts go on. */
 enum { CORE_PROBLEM_LINES = 1000 };
 

@@ -23,9 +23,8 @@ void core_problem(struct core_problems *problems, enum lqos_level level,
 	va_end(ap);
 }
 
-/* From the files, which do not name it any more. */
-static bool is_stale(const struct core_mapping *m,
-		     const struct core_shaped *new)
+bool core_mapping_is_stale(const struct core_mapping *m,
+			   const struct core_shaped *new)
 {
 	return !m->p.by_hand && !core_shaped_address(new, &m->p);
 }
@@ -41,7 +40,7 @@ static int note_stale(const struct lqos_prefix *p, void *arg)
 	struct core_mapping *m = (struct core_mapping *)p;
 	struct stale *stale = arg;
 
-	if (is_stale(m, stale->new))
+	if (core_mapping_is_stale(m, stale->new))
 		stale->mappings[stale->n++] = m;
 	return 0;
 }
@@ -268,6 +267,18 @@ static int check_loss(const struct core_registry *r,
 	return -EINVAL;
 }
 
+int core_registry_read(const struct core_registry *r, const char *csv_path,
+		       const char *json_path, struct core_network **network,
+		       struct core_shaped **shaped)
+{
+	int rc = core_network_read(network, json_path);
+
+	if (!rc)
+		rc = core_shaped_read(shaped, csv_path, *network,
+				      r->core->settings.address_spaces);
+	return rc ?: check_loss(r, *shaped, csv_path);
+}
+
 int core_registry_load(struct core_registry *registry, const char *csv_path,
 		       const char *json_path)
 {
@@ -277,12 +288,7 @@ int core_registry_load(struct core_registry *registry, const char *csv_path,
 	struct nesting nest = {.registry = r};
 	int rc;
 
-	rc = core_network_read(&network, json_path);
-	if (!rc)
-		rc = core_shaped_read(&new, csv_path, network,
-				      r->core->settings.address_spaces);
-	if (!rc)
-		rc = check_loss(r, new, csv_path);
+	rc = core_registry_read(r, csv_path, json_path, &network, &new);
 	if (!rc)
 		rc = drop_stale(r, new);
 	if (rc)

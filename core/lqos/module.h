@@ -448,6 +448,36 @@ LQOS_API int lqos_lookup(struct lqos_ctx *ctx, const char *ip,
 /* The kernel forgets all that it remembers of earlier look-ups. */
 LQOS_API void lqos_lookups_forget(struct lqos_ctx *ctx);
 
+/*
+ * What reading the files again would change, and what the kernel has otherwise
+ * than it was told.
+ */
+enum lqos_change_kind {
+	LQOS_CHANGE_ADD = 1, /* the files name it, and nobody has it */
+	LQOS_CHANGE_REMOVE,  /* the files do not name it any more */
+	LQOS_CHANGE_OTHER,   /* another circuit's, or at other rates or node */
+	LQOS_CHANGE_DRIFT,   /* from: the kernel; to: what it was told */
+};
+
+struct lqos_change {
+	enum lqos_change_kind kind;
+	const struct lqos_prefix *prefix;   /* the range; not whose it is */
+	const struct lqos_subscriber *from; /* NULL: nobody's */
+	const struct lqos_subscriber *to;   /* NULL: nobody's; slot 0: new */
+	const char *from_node, *to_node;    /* "": the root; NULL: nobody's */
+	uint32_t from_cpu, to_cpu;	    /* UINT32_MAX: none, or not yet */
+	uint32_t from_handle, to_handle;    /* 0: none, or not yet */
+	uintptr_t reserved[2];		    /* 0 */
+};
+/*
+ * Changes nothing.  fn returns non-zero to stop; that is returned.  c and what
+ * it points to is borrowed; fn must not change the registry.  -errno where a
+ * reload would be refused, of which the log says where and why.
+ */
+LQOS_API int lqos_changes(struct lqos_ctx *ctx,
+			  int (*fn)(const struct lqos_change *c, void *arg),
+			  void *arg);
+
 /* ---- Datapath ----------------------------------------------------------- */
 
 /*

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* changes.c - what reading the files again would change, without doing it. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/registry.h"
+
+struct telling {
+	struct core_registry *r;
+	const struct core_network *network; /* of the files */
+	const struct core_shaped *shaped;
+	int (*fn)(const struct lqos_change *c, void *arg);
+	void *arg;
+};
+
+/* ---- The files and the registry ------------------------------------------ */
+
+static const char *node_name(const struct core_network *network, uint32_t id)
+{
+	return id < network->n ? network->nodes[id]->name : "";
+}
+
+static void come_from(struct lqos_change *c, const struct core_registry *r,
+		      const struct core_mapping *m)
+{
+	c->prefix = &m->p;
+	c->from = &m->circuit->s;
+	c->from_node = node_name(r->network, m->circuit->s.node);
+	c->from_cpu = m->p.cpu;
+	c->from_handle = m->p.handle;
+}
+
+static int tell_stale(const struct lqos_prefix *p, void *arg)
+{
+	const struct core_mapping *m = (const struct core_mapping *)p;
+	struct lqos_change c = {.kind = LQOS_CHANGE_REMOVE,
+				.to_cpu = UINT32_MAX};
+	struct telling *t = arg;
+
+	if (!core_mapping_is_stale(m, t->shaped))
+		return 0;
+	come_from(&c, t->r, m);
+	return t->fn(&c, t->arg);
+}
+
+static bool same(const struct lqos_change *c)
+{
+	const struct lqos_subscriber *a = c->from, *b = c->to;
+
+	return a->slot == b->slot && a->down_min == b->down_min &&
+	       a->down_max == b->down_max && a->up_min == b->up_min &&
+	       a->up_max == b->up_max && !strcmp(c->from_node, c->to_node);
+}
+
+static int tell_address(struct telling *t,
+			const struct core_shaped_address *address)
+{
+	const struct core_mapping *m = core_mapping_find(t->r, &address->p);
+	struct lqos_subscriber to = address->circuit->s;
+	const struct core_circuit *now = core_circuit_find(t->r, to.circuit_id);
+	struct lqos_change c = {.kind = LQOS_CHANGE_ADD,
+				.prefix = &address->p,
+				.to = &to,
+				.from_cpu = UINT32_MAX};
+
+	if (m && m->p.by_hand)
+		return 0; /* it stays */
+	to.slot = now ? now->s.slot : 0;
+	to.cpu = now ? now->s.cpu : UINT32_MAX;
+	to.handle = now ? now->s.handle : 0;
+	c.to_node = node_name(t->network, to.node);
+	c.to_cpu = to.cpu;
+	c.to_handle = to.handle;
+	if (m) {
+		c.kind = LQOS_CHANGE_OTHER;
+		come_from(&c, t->r, m);
+		if (same(&c))
+			return 0;
+	}
+	return t->fn(&c, t->arg);
+}
+
+static int tell_files(struct telling *t)
+{
+	const struct core_shaped_address *address;
+	int rc = core_registry_walk(t->r, tell_stale, t);
+
+	for (address = STAILQ_FIRST(&t->shaped->addresses); address && !rc;
+	     address = STAILQ_NEXT(address, next))
+		rc = tell_address(t, address);
+	return rc;
+}
+
+/* ---- The registry and the kernel ----------------------------------------- */
+
+static int tell_drift(struct core_mapping *m, const struct lqos_prefix *there,
+		      void *arg)
+{
+	struct lqos_change c = {.kind = LQOS_CHANGE_DRIFT,
+				.prefix = there,
+				.from_cpu = UINT32_MAX,
+				.to_cpu = UINT32_MAX};
+	struct telling *t = arg;
+	const struct core_circuit *owner;
+
+	if (there) {
+		owner = core_circuit_at(t->r, there->slot);
+		c.from = owner ? &owner->s : NULL;
+		c.from_cpu = there->cpu;
+		c.from_handle = there->handle;
+	}
+	if (m) {
+		c.prefix = &m->p;
+		c.to = &m->circuit->s;
+		c.to_cpu = m->p.cpu;
+		c.to_handle = m->p.handle;
+	}
+	c.from_node = c.from ? node_name(t->r->network, c.from->node) : NULL;
+	c.to_node = c.to ? node_name(t->r->network, c.to->node) : NULL;
+	return t->fn(&c, t->arg);
+}
+
+int lqos_changes(struct lqos_ctx *ctx,
+		 int (*fn)(const struct lqos_change *c, void *arg), void *arg)
+{
+	CORE_CLEANUP(core_network_free) struct core_network *network = NULL;
+	CORE_CLEANUP(core_shaped_free) struct core_shaped *shaped = NULL;
+	struct core *core = ctx->core;
+	struct telling t = {.r = core->registry, .fn = fn, .arg = arg};
+	const char *csv, *json;
+	int rc;
+
+	if (!core->files)
+		return -ENOENT;
+	core_files_paths(core->files, &csv, &json);
+	rc = core_registry_read(t.r, csv, json, &network, &shaped);
+	if (rc)
+		return rc;
+	t.network = network;
+	t.shaped = shaped;
+	rc = tell_files(&t);
+	return rc ?: core_registry_compare(t.r, tell_drift, &t);
+}
