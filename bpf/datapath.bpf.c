@@ -39,7 +39,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, __u64);
-} dp_seen SEC(".maps");
+} dp_seen SEC(".maps") LQOS_FRESH;
 
 /* By slot; for user space, which finds it again after a restart. */
 struct {

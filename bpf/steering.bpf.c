@@ -26,6 +26,7 @@ struct {
 /* The queue (from 1) that belongs to each possible CPU; 0: none. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, __u32);

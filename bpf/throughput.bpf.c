@@ -29,7 +29,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct tp_set);
-} tp_hosts SEC(".maps");
+} tp_hosts SEC(".maps") LQOS_FRESH;
 
 /* Hosts pushed out by others, by CPU. */
 struct {

@@ -55,6 +55,7 @@ struct core {
 	struct core_metrics *metrics;
 	struct core_registry *registry;
 	struct core_files *files;
+	struct pins *pins;
 	struct core_datapath *datapath;
 	struct core_loader *loader;
 	struct core_notify *notify;
@@ -434,6 +435,9 @@ const struct core_snapshot *core_metrics_snapshot(struct core_metrics *metrics);
 void core_metrics_tick(struct core_metrics *metrics);
 /* The slot was given to a new subscriber: its counters begin at 0 from here. */
 void core_metrics_slot_reset(struct core_metrics *metrics, uint32_t slot);
+/* The slot is its subscriber's of an earlier run: what has been counted is no
+ * traffic of this moment. */
+void core_metrics_slot_resume(struct core_metrics *metrics, uint32_t slot);
 
 /* ---- registry.c, shaped_devices.c, network.c: who the subscribers are ---- */
 
@@ -502,6 +506,8 @@ int core_files_reload(struct core_files *files);
 
 struct core_slots;
 struct core_slots *core_registry_slots(struct core_registry *registry);
+/* Has core_slots_remember() been called? */
+bool core_slots_remembers(const struct core_slots *slots);
 /*
  * Before any circuit is loaded: what the run before wrote into its record,
  * which is copied; one entry more than there are subscribers.
@@ -562,12 +568,27 @@ struct core_topology {
 int core_topology_read(struct core_topology *out,
 		       const struct core_settings *s);
 
-/* ---- datapath.c, chain.c, attach.c, pins.c ------------------------------- */
+/* ---- pins.c: /sys/fs/bpf/lqos ------------------------------------------- */
 
+struct pins;
+/* Mounts a BPF file system if none is there, makes dir, and locks it against
+ * other daemons.  -EBUSY: one has it. */
+int core_pins_open(struct pins **out, const char *dir);
+/* Removes ours; if it was not published, an earlier run's stay.  NULL-safe. */
+void core_pins_close(struct pins **pins);
+
+/* ---- datapath.c, chain.c, attach.c --------------------------------------- */
+
+/* Before the subscribers are loaded: an earlier run's record of their slots, if
+ * core->pins has one. */
+int core_datapath_remember(struct core *core);
 /* Finds the interfaces, loads the entry programs and makes the chains. steered:
  * a module moves packets to CPUs.  Nothing is attached yet. */
 int core_datapath_new(struct core_datapath **out, struct core *core,
 		      bool steered);
+/* Nothing is detached when it is freed, or unpinned when core->pins are closed:
+ * for whoever starts next. */
+void core_datapath_leave(struct core_datapath *datapath);
 /* Clean stop: detaches, unpins and restores. */
 void core_datapath_free(struct core_datapath **datapath);
 /* Puts the subscribers into the kernel and attaches to the interfaces. */

@@ -169,6 +169,8 @@ static int size_maps(struct core_datapath *dp)
 				      dp->possible_cpus) ?:
 	     bpf_map__set_max_entries(skel->maps.dp_seen,
 				      set->max_subscribers + 1) ?:
+	     bpf_map__set_max_entries(skel->maps.dp_circuits,
+				      set->max_subscribers + 1) ?:
 	     bpf_map__set_max_entries(skel->maps.dp_owners4,
 				      set->max_prefixes) ?:
 	     bpf_map__set_max_entries(skel->maps.dp_owners6,
@@ -206,6 +208,9 @@ static int load_entries(struct core_datapath *dp)
 	datapath_set_type(dp, skel->progs.lq_from_stick, STAGE_INGRESS);
 	datapath_set_type(dp, skel->progs.lq_observe, STAGE_OBSERVE);
 	bpf_program__set_autoload(skel->progs.lq_observe_tc, dp->one_interface);
+	datapath_adopt_maps(dp, WHO, skel->obj);
+	dp->owners_there = bpf_map__fd(skel->maps.dp_owners4) >= 0 &&
+			   bpf_map__fd(skel->maps.dp_owners6) >= 0;
 	rc = datapath_bpf__load(skel);
 	if (rc == -EPERM)
 		return core_fail(WHO, rc,
@@ -262,8 +267,6 @@ static int build(struct core_datapath *dp)
 	if (!rc)
 		rc = ports_find(dp);
 	if (!rc)
-		rc = pins_open(&dp->pins, set->pin_dir);
-	if (!rc)
 		rc = load_entries(dp);
 	if (!rc && dp->steered)
 		rc = fill_cpumap(dp);
@@ -293,6 +296,8 @@ int core_datapath_new(struct core_datapath **out, struct core *core,
 	if (!dp)
 		return -ENOMEM;
 	dp->core = core;
+	dp->pins = core->pins;
+	dp->adopts = core_slots_remembers(core_registry_slots(core->registry));
 	dp->steered = steered;
 	dp->cpumap_fd = -1;
 	for (i = 0; i < STAGES; i++)
@@ -312,6 +317,19 @@ int core_datapath_new(struct core_datapath **out, struct core *core,
 	return 0;
 }
 
+void core_datapath_leave(struct core_datapath *dp)
+{
+	dp->left = true;
+	pins_keep(dp->pins);
+}
+
+static void detach_all(struct core_datapath *dp)
+{
+	ports_detach(dp);
+	if (dp->attached)
+		restore_done(dp->restore);
+}
+
 void core_datapath_free(struct core_datapath **out)
 {
 	struct core_datapath *dp = *out;
@@ -319,12 +337,10 @@ void core_datapath_free(struct core_datapath **out)
 
 	if (!dp)
 		return;
-	if (dp->core->registry)
-		core_registry_hook(dp->core->registry, NULL);
-	ports_detach(dp);
-	if (dp->attached)
-		restore_done(dp->restore);
-	pins_close(&dp->pins);
+	core_registry_hook(dp->core->registry, NULL);
+	core_slots_connect(core_registry_slots(dp->core->registry), NULL);
+	if (!dp->left)
+		detach_all(dp);
 	for (i = 0; i < LOSSES; i++)
 		bpf_link__destroy(dp->losses[i]);
 	if (dp->cpumap_fd >= 0)
@@ -336,16 +352,12 @@ void core_datapath_free(struct core_datapath **out)
 	*out = NULL;
 }
 
-int core_datapath_attach(struct core_datapath *dp)
+/* Tries that an earlier run's programs use too are brought up to date when none
+ * of those is left to see it. */
+static int take_over(struct core_datapath *dp)
 {
-	int rc = ports_check(dp);
+	int rc;
 
-	if (!rc)
-		rc = core_owners_sync(dp);
-	if (!rc)
-		rc = pins_publish(dp->pins);
-	if (rc)
-		return rc;
 	dp->attached = true;
 	rc = ports_attach(dp);
 	if (rc)
@@ -353,6 +365,35 @@ int core_datapath_attach(struct core_datapath *dp)
 	if (dp->steered)
 		count_lost(dp);
 	datapath_leave_others(dp);
+	if (dp->owners_there)
+		rc = core_owners_sync(dp);
+	return rc ?: datapath_connect_slots(dp);
+}
+
+int core_datapath_attach(struct core_datapath *dp)
+{
+	int rc = ports_check(dp);
+
+	if (!rc && !dp->owners_there)
+		rc = core_owners_sync(dp);
+	if (!rc)
+		rc = pins_publish(dp->pins);
+	if (rc)
+		return rc;
+	rc = take_over(dp);
+	if (rc && pins_earlier(dp->pins)) {
+		core_log(WHO, LQOS_WARN,
+			 "the earlier run's datapath stays attached, and what "
+			 "of this one is: mend what failed and start again");
+		core_datapath_leave(dp);
+	}
+	if (rc)
+		return rc;
+	if (pins_earlier(dp->pins))
+		core_log(WHO, LQOS_INFO,
+			 "%u maps of the earlier run taken over with what is "
+			 "in them, %u discarded",
+			 dp->adopted, dp->discarded);
 	pins_commit(dp->pins);
 	return 0;
 }

@@ -22,12 +22,13 @@ struct datapath_bpf;
  * and what was maps/ goes when nothing is attached to it any more.  So a daemon
  * may die at any moment: what runs stays pinned.
  */
-struct pins;
-
-/* Mounts a BPF file system if none is there, makes dir, and locks it against
- * other daemons.  -EBUSY: one has it. */
-int pins_open(struct pins **out, const char *dir);
-/* What dead runs left in dir, for pins_close() to remove; makes nothing.
+/* Was there a datapath of an earlier run when they were opened? */
+bool pins_earlier(const struct pins *pins);
+/* What the earlier run pinned as MODULE/NAME, of whatever kind it is; -ENOENT.
+ * Not after pins_publish(). */
+int pins_open_map(const struct pins *pins, const char *module,
+		  const char *name);
+/* What dead runs left in dir, for core_pins_close() to remove; makes nothing.
  * -ENOENT: there is no such directory; -EBUSY: a daemon lives on it, and it is
  * not forced. */
 int pins_open_left(struct pins **out, const char *dir, bool force);
@@ -38,8 +39,8 @@ int pins_add_map(const struct pins *pins, const char *module, const char *name,
 int pins_publish(struct pins *pins);
 /* All is attached: what earlier runs left goes. */
 void pins_commit(const struct pins *pins);
-/* Removes ours; if it was not published, an earlier run's stay.  NULL-safe. */
-void pins_close(struct pins **pins);
+/* All stays as it is when they are closed. */
+void pins_keep(struct pins *pins);
 /* fn for each pinned XDP link; it may unlink it. */
 int pins_each_link(const struct pins *pins,
 		   void (*fn)(const char *path, void *arg), void *arg);
@@ -177,7 +178,11 @@ struct core_datapath {
 	bool one_interface; /* seen in both directions */
 	bool stick;	    /* one, whose VLANs are the sides */
 	bool attached;
-	bool no_batches; /* of tries: this kernel has none */
+	bool no_batches;   /* of tries: this kernel has none */
+	bool adopts;	   /* what fits of an earlier run's maps */
+	bool owners_there; /* the tries are an earlier run's, with all in it */
+	bool left;	   /* stays as it is when this run ends */
+	uint32_t adopted, discarded; /* maps of the earlier run */
 	struct core_topology topology;
 	struct attachment at[CORE_PORTS_MAX]; /* as in topology */
 	uint32_t n_at;
@@ -217,6 +222,16 @@ int core_owners_sync(struct core_datapath *dp);
 void datapath_follow_links(struct core_datapath *dp);
 /* What is remembered of look-ups is not believed any more. */
 void core_owners_forget(struct core_datapath *dp);
+
+/* ---- adopt.c ------------------------------------------------------------- */
+
+/* Between obj's open and load: takes over what fits of an earlier run's. */
+void datapath_adopt_maps(struct core_datapath *dp, const char *module,
+			 struct bpf_object *obj);
+/* All is attached, and the kernel knows all owners: from now on the record of
+ * slots follows, and a slot that has a new owner begins with zeros. */
+int datapath_connect_slots(struct core_datapath *dp);
+
 /* Takes off what an earlier run left on interfaces that are not ours
  * (takeover.c). */
 void datapath_leave_others(struct core_datapath *dp);

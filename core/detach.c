@@ -74,7 +74,7 @@ static int take_off(struct detach *d, bool force)
 	d->dp.core = &d->local.core;
 	restore_each(d->dp.restore, add_name, d);
 	datapath_leave_others(&d->dp);
-	pins_close(&d->dp.pins);
+	core_pins_close(&d->dp.pins);
 	if (!d->live)
 		restore_done(d->dp.restore);
 	restore_free(&d->dp.restore);

@@ -255,6 +255,8 @@ static int prepare(struct daemon *d, const struct arguments *a)
 
 	rc = core_registry_new(&d->core.registry, &d->core, s->max_subscribers,
 			       s->max_prefixes);
+	if (!rc && d->core.pins)
+		rc = core_datapath_remember(&d->core);
 	if (!rc)
 		rc = load_subscribers(d);
 	if (!rc)
@@ -317,6 +319,18 @@ static void on_stop(int signo, void *arg)
 	core_loop_stop(d->core.loop);
 }
 
+static void on_quit(int signo, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)signo;
+	core_log(SELF, LQOS_INFO,
+		 "stopping: got SIGQUIT: the datapath stays attached, shaping "
+		 "and counting, until the next start takes it over");
+	core_datapath_leave(d->core.datapath);
+	core_loop_stop(d->core.loop);
+}
+
 static void say_if_config_changed(const struct daemon *d)
 {
 	autofree char *text = NULL;
@@ -347,6 +361,8 @@ static int watch_signals(struct daemon *d)
 	rc = core_loop_signal(ctx, SIGINT, on_stop, d);
 	if (!rc)
 		rc = core_loop_signal(ctx, SIGTERM, on_stop, d);
+	if (!rc)
+		rc = core_loop_signal(ctx, SIGQUIT, on_quit, d);
 	if (!rc)
 		rc = core_loop_signal(ctx, SIGHUP, on_hangup, d);
 	return rc ? core_fail(SELF, rc, "cannot watch signals") : 0;
@@ -431,6 +447,8 @@ static int start(struct daemon *d, const struct arguments *a)
 	if (!rc)
 		rc = watch_signals(d);
 	if (!rc)
+		rc = core_pins_open(&core->pins, core->settings.pin_dir);
+	if (!rc)
 		rc = prepare(d, a);
 	if (!rc)
 		rc = start_services(d);
@@ -464,6 +482,7 @@ static void tear_down(struct daemon *d)
 
 	core_loader_free(&core->loader);
 	core_datapath_free(&core->datapath);
+	core_pins_close(&core->pins);
 	if (core->ctx)
 		core_ctx_release(core->ctx);
 	core_notify_free(&core->notify);

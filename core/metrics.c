@@ -321,7 +321,7 @@ const struct core_snapshot *core_metrics_snapshot(struct core_metrics *m)
 	return m->snapshot.seq ? &m->snapshot : NULL;
 }
 
-void core_metrics_slot_reset(struct core_metrics *m, uint32_t slot)
+static void read_last(struct core_metrics *m, uint32_t slot, bool from_here)
 {
 	struct scope *scope = &m->scopes[LQOS_SCOPE_SUBSCRIBER];
 	size_t i;
@@ -329,8 +329,20 @@ void core_metrics_slot_reset(struct core_metrics *m, uint32_t slot)
 	for (i = 0; i < scope->n_columns && slot < scope->n_ids; i++) {
 		struct column *c = scope->columns[i];
 
-		if (c->pub.decl->kind == LQOS_COUNTER)
-			c->last[slot] = c->base[slot] =
-				c->pub.decl->read(slot, c->pub.arg);
+		if (c->pub.decl->kind != LQOS_COUNTER)
+			continue;
+		c->last[slot] = c->pub.decl->read(slot, c->pub.arg);
+		if (from_here)
+			c->base[slot] = c->last[slot];
 	}
+}
+
+void core_metrics_slot_reset(struct core_metrics *m, uint32_t slot)
+{
+	read_last(m, slot, true);
+}
+
+void core_metrics_slot_resume(struct core_metrics *m, uint32_t slot)
+{
+	read_last(m, slot, false);
 }

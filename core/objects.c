@@ -135,7 +135,7 @@ static int bind_core_maps(const struct core_datapath *dp, const char *who,
 
 int lqos_bpf_prepare(struct lqos_ctx *ctx, struct bpf_object *obj)
 {
-	const struct core_datapath *dp = ctx->core->datapath;
+	struct core_datapath *dp = ctx->core->datapath;
 	struct bpf_program *prog;
 	enum stage stage;
 	bool last;
@@ -146,6 +146,7 @@ int lqos_bpf_prepare(struct lqos_ctx *ctx, struct bpf_object *obj)
 	rc = bind_core_maps(dp, ctx->name, obj);
 	if (rc)
 		return rc;
+	datapath_adopt_maps(dp, ctx->name, obj);
 	bpf_object__for_each_program(prog, obj) {
 		stage = stage_of(prog, &last);
 		if (stage == STAGES)
@@ -172,7 +173,7 @@ static void forget_object(void *arg)
 	struct datapath_object *object = arg, **at;
 	int i;
 
-	for (i = 0; i < STAGES; i++)
+	for (i = 0; i < STAGES && !object->dp->left; i++)
 		chain_remove(&object->dp->chains[i], object->ctx->index);
 	for (at = &object->dp->objects; *at; at = &(*at)->next) {
 		if (*at == object) {

@@ -19,7 +19,9 @@ struct pins {
 	char dir[PATH_MAX - 128]; /* with room for what is in it */
 	int lock;
 	bool mounted;	/* by us, on dir itself: to be unmounted again */
+	bool earlier;	/* maps/ was there when they were opened */
 	bool published; /* our maps are maps/, not maps_new/ */
+	bool kept;	/* they are for whoever comes next */
 };
 
 #define BPFFS_USUAL "/sys/fs/bpf"
@@ -151,6 +153,28 @@ static bool old_exists(const struct pins *pins, unsigned int i)
 	return !access(path, F_OK);
 }
 
+/* Ended between the two renames of pins_publish(): what was maps/ still is what
+ * runs. */
+static int undo_publish(const struct pins *pins)
+{
+	char maps[PATH_MAX], old[PATH_MAX], name[32];
+	unsigned int i = 0;
+
+	in_dir(maps, pins, "maps");
+	if (!access(maps, F_OK))
+		return 0;
+	while (old_exists(pins, i))
+		i++;
+	if (!i)
+		return 0;
+	old_name(i - 1, name, sizeof(name));
+	in_dir(old, pins, name);
+	return rename(old, maps)
+		       ? core_fail(WHO, -errno, "cannot rename %s to %s", old,
+				   maps)
+		       : 0;
+}
+
 static void remove_old(const struct pins *pins)
 {
 	char name[32];
@@ -202,7 +226,7 @@ static int new_pins(struct pins **out, const char *dir)
 	return 0;
 }
 
-int pins_open(struct pins **out, const char *dir)
+int core_pins_open(struct pins **out, const char *dir)
 {
 	struct pins *pins;
 	char path[PATH_MAX];
@@ -231,23 +255,43 @@ int pins_open(struct pins **out, const char *dir)
 		free(pins);
 		return rc;
 	}
+	rc = undo_publish(pins);
 	in_dir(path, pins, "maps");
-	if (!access(path, F_OK))
+	pins->earlier = !access(path, F_OK);
+	if (pins->earlier)
 		core_log(WHO, LQOS_INFO,
 			 "an earlier run left its datapath in %s: taking over",
 			 dir);
 	/* Of a run that ended while it started: nothing ever ran on it. */
-	rc = remove_dir(pins, "maps_new");
+	if (!rc)
+		rc = remove_dir(pins, "maps_new");
 	if (!rc)
 		rc = make_dir(pins, "maps_new");
 	if (!rc)
 		rc = make_dir(pins, "links");
 	if (rc) {
-		pins_close(&pins);
+		core_pins_close(&pins);
 		return rc;
 	}
 	*out = pins;
 	return 0;
+}
+
+bool pins_earlier(const struct pins *pins)
+{
+	return pins->earlier;
+}
+
+int pins_open_map(const struct pins *pins, const char *module, const char *name)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/maps/%s/%s", pins->dir, module,
+		     name) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
 }
 
 int pins_open_left(struct pins **out, const char *dir, bool force)
@@ -285,11 +329,35 @@ int pins_add_map(const struct pins *pins, const char *module, const char *name,
 	return 0;
 }
 
+/* Maps of modules that this run has not. */
+static void say_discarded(const struct pins *pins)
+{
+	char path[PATH_MAX], maps[PATH_MAX];
+	struct dirent *entry;
+	DIR *d;
+
+	in_dir(maps, pins, "maps");
+	d = opendir(maps);
+	while (d && (entry = readdir(d))) {
+		if (snprintf(path, sizeof(path), "%s/maps_new/%s", pins->dir,
+			     entry->d_name) >= (int)sizeof(path) ||
+		    !access(path, F_OK))
+			continue;
+		core_log(WHO, LQOS_INFO,
+			 "maps of module %s are discarded: it is not in this "
+			 "run",
+			 entry->d_name);
+	}
+	if (d)
+		closedir(d);
+}
+
 int pins_publish(struct pins *pins)
 {
 	char maps[PATH_MAX], new[PATH_MAX], old[PATH_MAX], name[32];
 	unsigned int i = 0;
 
+	say_discarded(pins);
 	while (old_exists(pins, i))
 		i++;
 	old_name(i, name, sizeof(name));
@@ -308,13 +376,15 @@ void pins_commit(const struct pins *pins)
 	remove_old(pins);
 }
 
-void pins_close(struct pins **out)
+void pins_keep(struct pins *pins)
 {
-	struct pins *pins = *out;
+	pins->kept = true;
+}
+
+static void remove_pins(const struct pins *pins)
+{
 	char path[PATH_MAX];
 
-	if (!pins)
-		return;
 	if (pins->published) {
 		remove_dir(pins, "maps");
 		remove_dir(pins, "maps_new");
@@ -325,12 +395,24 @@ void pins_close(struct pins **out)
 		in_dir(path, pins, "links");
 		rmdir(path); /* where an earlier run has none in it */
 	}
+}
+
+void core_pins_close(struct pins **out)
+{
+	struct pins *pins = *out;
+
+	if (!pins)
+		return;
+	if (!pins->kept)
+		remove_pins(pins);
 	if (pins->lock >= 0)
 		close(pins->lock);
-	if (pins->mounted && umount(pins->dir))
-		core_fail(WHO, -errno, "cannot unmount %s", pins->dir);
-	/* Others may keep theirs beside ours: it stays then. */
-	rmdir(pins->dir);
+	if (!pins->kept) {
+		if (pins->mounted && umount(pins->dir))
+			core_fail(WHO, -errno, "cannot unmount %s", pins->dir);
+		/* Others may keep theirs beside ours: it stays then. */
+		rmdir(pins->dir);
+	}
 	free(pins);
 	*out = NULL;
 }

@@ -159,6 +159,11 @@ int core_slots_remember(struct core_slots *s, const struct dp_circuit *then)
 	return 0;
 }
 
+bool core_slots_remembers(const struct core_slots *s)
+{
+	return s->then;
+}
+
 /* Is the slot its circuit's as it was in the run before? */
 static bool stayed(const struct core_slots *s, uint32_t slot)
 {

@@ -43,7 +43,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct dp_cached);
-} dp_cache SEC(".maps");
+} dp_cache SEC(".maps") LQOS_FRESH;
 
 static __always_inline struct dp_owner *owner_trie(const struct parsed *p,
 						   __u32 space)

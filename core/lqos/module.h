@@ -481,9 +481,18 @@ LQOS_API int lqos_changes(struct lqos_ctx *ctx,
 /* ---- Datapath ----------------------------------------------------------- */
 
 /*
- * Between obj's open and load: gives each program made with a macro of
- * lqos/packet.bpf.h its type, attach type and place in its chain, leaves out
- * those this run does not need, and binds the core's maps.
+ * Between obj's open and load, when its maps have their sizes: gives each
+ * program made with a macro of lqos/packet.bpf.h its type, attach type and
+ * place in its chain, leaves out those this run does not need, and binds the
+ * core's maps.
+ *
+ * A map that an earlier run left pinned under its name is taken over, with what
+ * is in it, if it is just as this one would be: in type, sizes, flags and the
+ * types of key and value.  The programs of that run go on using it until the
+ * core has put this run's in their place, so do not change what is in there
+ * before.  LQOS_FRESH at its definition, or BPF_F_RDONLY_PROG, keeps a map from
+ * it.  An array with lqos_subscriber_slots() entries is by slot: the core
+ * zeroes the entry of a slot that gets a new owner.
  */
 LQOS_API int lqos_bpf_prepare(struct lqos_ctx *ctx, struct bpf_object *obj);
 /*

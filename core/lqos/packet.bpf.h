@@ -32,6 +32,10 @@ const volatile __u32 lqos_shared; /* 1: several CPUs may touch one slot */
 
 enum { LQOS_TCP = 6, LQOS_TCP_DOFF = 12, LQOS_UDP_HEADER = 8, LQOS_TAG = 4 };
 
+/* Behind SEC(".maps"): what an earlier run left in such a map is of no use to
+ * the next, as where it lies hangs on a seed, or it is old at once. */
+#define LQOS_FRESH __attribute__((btf_decl_tag("lqos:fresh")))
+
 /* The core's maps; lqos_bpf_prepare() binds them to the real ones. */
 struct lqos_chain {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -51,7 +55,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct lqos_packet);
-} lqos_scratch SEC(".maps");
+} lqos_scratch SEC(".maps") LQOS_FRESH;
 
 /*
  * A packet as an observer sees it.  pkt is a copy.  bytes is the length on the

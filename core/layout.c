@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * layout.c - is a pinned map what a map of an object would be?
+ *
+ * Sizes alone do not tell: two counters that changed places have the same.  So
+ * the types of key and value are compared too, member by member, in the BTF
+ * that the kernel keeps with the map.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include "core/cleanup.h"
+#include "core/layout.h"
+
+enum { DEPTH = 16 };
+
+struct compared {
+	const struct btf *a, *b; /* the pinned map's, the object's */
+	char *why;
+	size_t size;
+};
+
+static bool differ(const struct compared *c, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static bool differ(const struct compared *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(c->why, c->size, fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+static bool same_types(const struct compared *c, int a, int b, const char *what,
+		       int depth);
+
+static bool same_members(const struct compared *c, const struct btf_type *a,
+			 const struct btf_type *b, const char *what, int depth)
+{
+	const char *x, *y;
+	int i;
+
+	if (a->size != b->size)
+		return differ(c, "%s has %u bytes, now %u", what, a->size,
+			      b->size);
+	if (btf_vlen(a) != btf_vlen(b))
+		return differ(c, "%s has %u members, now %u", what, btf_vlen(a),
+			      btf_vlen(b));
+	for (i = 0; i < btf_vlen(a); i++) {
+		x = btf__name_by_offset(c->a, btf_members(a)[i].name_off);
+		y = btf__name_by_offset(c->b, btf_members(b)[i].name_off);
+		if (strcmp(x, y))
+			return differ(c, "member %d of %s is %s, now %s", i,
+				      what, x, y);
+		if (btf_member_bit_offset(a, i) !=
+			    btf_member_bit_offset(b, i) ||
+		    btf_member_bitfield_size(a, i) !=
+			    btf_member_bitfield_size(b, i))
+			return differ(c, "%s is elsewhere in %s now", x, what);
+		if (!same_types(c, btf_members(a)[i].type,
+				btf_members(b)[i].type, x, depth + 1))
+			return false;
+	}
+	return true;
+}
+
+/* what: names it, for people.  Names of types are nobody's business. */
+static bool same_types(const struct compared *c, int a, int b, const char *what,
+		       int depth)
+{
+	const struct btf_type *x, *y;
+
+	a = btf__resolve_type(c->a, a);
+	b = btf__resolve_type(c->b, b);
+	x = a < 0 ? NULL : btf__type_by_id(c->a, a);
+	y = b < 0 ? NULL : btf__type_by_id(c->b, b);
+	if (!x || !y || depth > DEPTH)
+		return differ(c, "the type of %s cannot be told", what);
+	if (btf_kind(x) != btf_kind(y))
+		return differ(c, "%s is of another kind of type", what);
+	switch (btf_kind(x)) {
+	case BTF_KIND_INT:
+		if (x->size == y->size &&
+		    btf_int_encoding(x) == btf_int_encoding(y))
+			return true;
+		return differ(c, "%s is another integer", what);
+	case BTF_KIND_STRUCT:
+	case BTF_KIND_UNION:
+		return same_members(c, x, y, what, depth);
+	case BTF_KIND_ARRAY:
+		if (btf_array(x)->nelems != btf_array(y)->nelems)
+			return differ(c, "%s has %u elements, now %u", what,
+				      btf_array(x)->nelems,
+				      btf_array(y)->nelems);
+		return same_types(c, btf_array(x)->type, btf_array(y)->type,
+				  what, depth + 1);
+	default:
+		if (btf__resolve_size(c->a, a) == btf__resolve_size(c->b, b))
+			return true;
+		return differ(c, "%s is of another size", what);
+	}
+}
+
+/* A program's or a link's pin opens all the same. */
+static bool is_map(int fd)
+{
+	char path[32], target[32] = "";
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return readlink(path, target, sizeof(target) - 1) > 0 &&
+	       !strcmp(target, "anon_inode:bpf-map");
+}
+
+static const char *type_name(uint32_t type)
+{
+	return libbpf_bpf_map_type_str(type) ?: "unknown";
+}
+
+static bool same_shape(const struct bpf_map_info *a, const struct bpf_map *b,
+		       const struct compared *c)
+{
+	if (a->type != bpf_map__type(b))
+		return differ(c, "it is a map of type %s, now %s",
+			      type_name(a->type), type_name(bpf_map__type(b)));
+	if (a->max_entries != bpf_map__max_entries(b))
+		return differ(c, "it has %u entries, now %u", a->max_entries,
+			      bpf_map__max_entries(b));
+	if (a->key_size != bpf_map__key_size(b))
+		return differ(c, "its key has %u bytes, now %u", a->key_size,
+			      bpf_map__key_size(b));
+	if (a->value_size != bpf_map__value_size(b))
+		return differ(c, "its value has %u bytes, now %u",
+			      a->value_size, bpf_map__value_size(b));
+	if (a->map_flags != bpf_map__map_flags(b))
+		return differ(c, "its flags are %#x, now %#x", a->map_flags,
+			      bpf_map__map_flags(b));
+	return true;
+}
+
+bool layout_fits(int fd, const struct bpf_object *obj,
+		 const struct bpf_map *map, char *why, size_t size)
+{
+	struct compared c = {.why = why, .size = size};
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+	struct btf *btf;
+	bool same;
+
+	if (!is_map(fd) || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return differ(&c, "it is no map");
+	if (!same_shape(&info, map, &c))
+		return false;
+	c.b = bpf_object__btf(obj);
+	btf = info.btf_id ? btf__load_from_kernel_by_id(info.btf_id) : NULL;
+	if (!btf || !c.b) {
+		btf__free(btf);
+		return differ(&c, "nothing tells what is in it");
+	}
+	c.a = btf;
+	same = same_types(&c, info.btf_key_type_id,
+			  bpf_map__btf_key_type_id(map), "its key", 0) &&
+	       same_types(&c, info.btf_value_type_id,
+			  bpf_map__btf_value_type_id(map), "its value", 0);
+	btf__free(btf);
+	return same;
+}

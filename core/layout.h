@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef CORE_LAYOUT_H
+#define CORE_LAYOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct bpf_map;
+struct bpf_object;
+
+/*
+ * Is fd (of a pin) a map just as map of obj, which is not loaded yet, would be
+ * made: type, sizes, flags, and the types of key and value?  If not, why (of
+ * size bytes) says what differs.
+ */
+bool layout_fits(int fd, const struct bpf_object *obj,
+		 const struct bpf_map *map, char *why, size_t size);
+
+#endif /* CORE_LAYOUT_H */
