@@ -213,7 +213,7 @@ static int match_qdisc(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-static bool has_qdisc(uint32_t ifindex, const char *kind)
+bool attach_has_qdisc(uint32_t ifindex, const char *kind)
 {
 	struct qdisc_search search = {.ifindex = ifindex, .kind = kind};
 	char buf[256];
@@ -264,7 +264,7 @@ int attach_check(const struct attachment *a, const char *pin_dir)
 	char path[PATH_MAX], holder[96];
 	uint32_t id = 0;
 
-	if (has_qdisc(a->iface.ifindex, "ingress"))
+	if (attach_has_qdisc(a->iface.ifindex, "ingress"))
 		return core_fail(WHO, -EEXIST,
 				 "%s: it has an ingress qdisc, and clsact "
 				 "cannot be beside it: remove it first (`tc "
@@ -302,7 +302,7 @@ int attach_tc(struct attachment *a, enum tc_way way, int prog_fd,
 
 	/* Noted first: whoever comes after a crash knows to take it off. */
 	rc = restore_note(restore, a->name, ways[way].note, "none");
-	if (!rc && !has_qdisc(a->iface.ifindex, "clsact")) {
+	if (!rc && !attach_has_qdisc(a->iface.ifindex, "clsact")) {
 		rc = restore_note(restore, a->name, "clsact", "none");
 		if (!rc)
 			rc = bpf_tc_hook_create(&hook);
@@ -395,7 +395,7 @@ void attach_undo(struct attachment *a, const char *pin_dir,
 				  a->name);
 		close(steal_fd(&a->xdp_link));
 	}
-	if (a->tc && has_qdisc(a->iface.ifindex, "clsact")) {
+	if (a->tc && attach_has_qdisc(a->iface.ifindex, "clsact")) {
 		detach_tc(a, TC_IN, restore);
 		detach_tc(a, TC_OUT, restore);
 		remove_clsact(a, restore);

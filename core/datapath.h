@@ -93,6 +93,9 @@ void interface_restore_promisc(const struct lqos_interface *iface,
 /* Logs what about the interface costs speed when packets go by cpumap. */
 void interface_advise(const struct lqos_interface *iface);
 
+/* sysfs of our own network namespace, as a directory; or -errno. */
+int interface_sysfs(void);
+
 /* Opens what the kernel counts in statistics/FILE; the fd is the caller's, or
  * -errno. */
 int interface_open_statistic(const char *name, const char *file);
@@ -133,6 +136,7 @@ void attach_claim(const struct attachment *a, const char *path,
 /* Id of the program in our place among an interface's filters; 0: none (libbpf
  * says so, too, where there is no clsact). */
 uint32_t attach_tc_program(uint32_t ifindex, bool ingress);
+bool attach_has_qdisc(uint32_t ifindex, const char *kind);
 
 /* ---- chain.c: the linked list of programs of each stage ------------------ */
 

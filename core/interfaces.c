@@ -20,18 +20,25 @@
 
 #define WHO "interfaces"
 
-/* class/net/NAME/WHAT of our own network namespace. */
-static int open_class(const char *name, const char *what, int flags)
+int interface_sysfs(void)
 {
 	autoclose int fs = fsopen("sysfs", FSOPEN_CLOEXEC);
-	autoclose int top = -1;
-	char path[128];
-	int fd;
+	int top = -1;
 
 	if (fs >= 0 && !fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
 		top = fsmount(fs, FSMOUNT_CLOEXEC, 0);
 	if (top < 0)
 		top = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return top < 0 ? -errno : top;
+}
+
+/* class/net/NAME/WHAT of our own network namespace. */
+static int open_class(const char *name, const char *what, int flags)
+{
+	autoclose int top = interface_sysfs();
+	char path[128];
+	int fd;
+
 	snprintf(path, sizeof(path), "class/net/%s/%s", name, what);
 	fd = openat(top, path, O_RDONLY | O_CLOEXEC | flags);
 	return fd < 0 ? -errno : fd;

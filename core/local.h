@@ -56,5 +56,7 @@ struct local_pin_counts {
 };
 
 void local_count_pins(const char *pin_dir, struct local_pin_counts *out);
+/* How many maps LibreQoS has left in bpffs. */
+unsigned int local_count_libreqos(const char *bpffs);
 
 #endif /* CORE_LOCAL_H */

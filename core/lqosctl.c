@@ -307,6 +307,8 @@ static const struct command commands[] = {
 	 .local = local_pins},
 	{"detach", "", 0, 0, "remove what a dead daemon left, restore the rest",
 	 .local = local_detach},
+	{"doctor", "", 0, 0, "what is wrong on this machine, and what to type",
+	 .local = local_doctor},
 };
 
 /* ---- Command line -------------------------------------------------------- */
@@ -321,6 +323,7 @@ static const struct option long_options[] = {
 	{"verbose", no_argument, NULL, 'v'},
 	{"config", required_argument, NULL, 'c'},
 	{"force", no_argument, NULL, 'f'},
+	{"interfaces", required_argument, NULL, 'i'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{},
@@ -340,8 +343,10 @@ static int help(void)
 	       "  -S, --socket=SOCKET    lqosd's socket (%s)\n"
 	       "  -t, --timeout=SECONDS  how long to wait for an answer (5)\n"
 	       "      --for=SECONDS      bypass on: for how long\n"
-	       "  -c, --config=FILE      pins, detach: lqosd's configuration\n"
+	       "  -c, --config=FILE      pins, detach, doctor: lqosd's "
+	       "configuration\n"
 	       "  -f, --force            detach: even while lqosd runs\n"
+	       "  -i, --interfaces=IF,IF doctor: these, not the configured\n"
 	       "  -h, --help\n"
 	       "  -V, --version\n\n"
 	       "A command may be cut short as long as it is unique: \"lqosctl "
@@ -434,7 +439,7 @@ int main(int argc, char **argv)
 	struct options o = {.timeout = 5};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "S:jt:vc:fhV", long_options,
+	while ((c = getopt_long(argc, argv, "S:jt:vc:fi:hV", long_options,
 				NULL)) != -1) {
 		switch (c) {
 		case 'S':
@@ -457,6 +462,9 @@ int main(int argc, char **argv)
 			break;
 		case 'c':
 			o.local.config = optarg;
+			break;
+		case 'i':
+			o.local.interfaces = optarg;
 			break;
 		case 'f':
 			o.local.force = true;

@@ -327,6 +327,18 @@ static json_t *libreqos_json(void)
 	return w.maps;
 }
 
+unsigned int local_count_libreqos(const char *bpffs)
+{
+	char path[PATH_MAX];
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(libreqos); i++) {
+		snprintf(path, sizeof(path), "%s/%s", bpffs, libreqos[i]);
+		n += !access(path, F_OK);
+	}
+	return n;
+}
+
 /* live: a daemon runs on it; left: of a run that died; none: there is none. */
 static const char *run_of(const struct local *l, const struct walk *w,
 			  pid_t *pid)
