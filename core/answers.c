@@ -7,6 +7,20 @@
 #include "core/cleanup.h"
 #include "core/show.h"
 
+/* ---- core.bypass --------------------------------------------------------- */
+
+static void show_bypass(json_t *value, bool verbose)
+{
+	(void)verbose;
+	if (json_is_true(json_object_get(value, "bypass")))
+		printf("bypass is on for another %" JSON_INTEGER_FORMAT
+		       " s: packets pass untouched\n",
+		       json_integer_value(
+			       json_object_get(value, "seconds_left")));
+	else
+		puts("bypass is off");
+}
+
 /* ---- core.status --------------------------------------------------------- */
 
 /* Removes zeros, and what is empty then, at any depth of objects. */
@@ -90,6 +104,7 @@ static void show_status(json_t *status, bool verbose)
 					    "steered", "interfaces", "chains",
 					    "counters"};
 	const json_t *uptime = json_object_get(status, "uptime");
+	json_t *bypass = json_object_get(status, "bypass");
 	const char *key;
 	json_t *value;
 	void *next;
@@ -104,6 +119,9 @@ static void show_status(json_t *status, bool verbose)
 	}
 	putchar('\n');
 	show_subscribers(status);
+	if (json_is_true(json_object_get(bypass, "bypass")))
+		show_bypass(bypass, verbose);
+	json_object_del(status, "bypass");
 
 	for (size_t i = 0; i < ARRAY_SIZE(counters) && !verbose; i++) {
 		value = json_object_get(status, counters[i]);
@@ -115,20 +133,6 @@ static void show_status(json_t *status, bool verbose)
 		show_paragraph(status, first[i]);
 	json_object_foreach_safe(status, next, key, value)
 		show_paragraph(status, key);
-}
-
-/* ---- core.bypass --------------------------------------------------------- */
-
-static void show_bypass(json_t *value, bool verbose)
-{
-	(void)verbose;
-	if (json_is_true(json_object_get(value, "bypass")))
-		printf("bypass is on for another %" JSON_INTEGER_FORMAT
-		       " s: packets pass untouched\n",
-		       json_integer_value(
-			       json_object_get(value, "seconds_left")));
-	else
-		puts("bypass is off");
 }
 
 /* ---- Methods of a module ------------------------------------------------- */

@@ -146,6 +146,9 @@ static int run_bypass(const struct options *o, struct client *client,
 			return rc;
 		result = json_deep_copy(json_object_get(status, "bypass"));
 		json_decref(status);
+		if (!result)
+			return fail("core.status says nothing of a bypass: has "
+				    "lqosd interfaces?");
 		return print_answer(o, "core.bypass", result);
 	}
 	if (!on && strcmp(args[0], "off")) {

@@ -25,7 +25,7 @@ offers()
 	)" "^<$regex>\$"
 }
 
-net_begin 27
+net_begin 35
 lab_ini
 offers "without a daemon: commands" "status" st
 offers "options" "--timeout=" --ti
@@ -68,5 +68,15 @@ is "... for programs" "$(ctl -j steering explain 2001:db8:20::5 |
 like "explain: nobody's" "$(ctl steering explain 192.0.2.77)" \
 	"no prefix of a subscriber holds it"
 check "flush" ctl steering flush
+
+is "bypass status: off" "$(ctl bypass status)" "bypass is off"
+like "bypass on: for 5 minutes" "$(ctl bypass on)" \
+	'^bypass is on for another (300|299) s: packets pass untouched$'
+like "bypass on --for" "$(ctl bypass on --for 20)" 'another (20|19) s:'
+like "bypass status: on" "$(ctl bypass status)" '^bypass is on'
+like "status: on" "$(ctl status)" '^bypass is on for another'
+is "... for programs" "$(ctl -j bypass status | jq .bypass)" true
+is "bypass off" "$(ctl bypass off)" "bypass is off"
+is "status: not a word about it" "$(ctl status | grep -c '^bypass')" 0
 lab_stop
 is "lqosd ends with status 0" $? 0

@@ -78,6 +78,7 @@ static const struct lqos_command methods[] = {
 static char *const answers[ARRAY_SIZE(methods)] = {
 	"{\"version\":\"1.2\",\"pid\":7,\"uptime\":93784,"
 	"\"state\":\"running\",\"subscribers\":5,\"prefixes\":6,"
+	"\"bypass\":{\"bypass\":true,\"seconds_left\":9},"
 	"\"problems\":{\"rows\":4,\"skipped\":2},\"loop\":{\"slow\":0},"
 	"\"bus\":{\"clients\":1,\"refused\":0},"
 	"\"modules\":[\"steering\",\"pping\"],"
@@ -180,6 +181,7 @@ static void the_status_page(void **state)
 		"lqosd 1.2, pid 7, running, up 1d 02:03:04\n"
 		"subscribers: 5, prefixes: 6; 2 of 6 rows were left out, the "
 		"log says why\n"
+		"bypass is on for another 9 s: packets pass untouched\n"
 		"modules: steering, pping\n"
 		"\n"
 		"interfaces:\n"
@@ -307,6 +309,9 @@ static void the_bypass(void **state)
 	CALL("-j", "bypass", "on", "--for", "60");
 	assert_string_equal(out, "{\n  \"on\": true,\n"
 				 "  \"seconds\": 60\n}\n");
+	CALL("bypass", "status");
+	assert_string_equal(out, "bypass is on for another 9 s: packets pass "
+				 "untouched\n");
 	CALL("-j", "bypass", "off");
 	assert_string_equal(out, "{\n  \"on\": false\n}\n");
 }
