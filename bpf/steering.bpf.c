@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Sends packets to the CPU of their subscriber, and there into its class. */
+#include <stdbool.h>
+
 #include <lqos/packet.bpf.h>
 #include "steering.h"
 
-/* The CPUs packets may be sent to, and how many they are. */
-const volatile __u32 st_cpus[ST_CPUS_MAX];
+/* Of each queue its CPU, which user space changes when one goes offline, and
+ * how many they are. */
+volatile __u32 st_cpus[ST_CPUS_MAX];
 const volatile __u32 st_n_cpus = 1;
+/* On a stick uploads have classes and queues of their own, so many further. */
+const volatile __u32 st_up_offset;
 
 /* The core's: an entry a CPU, with the head of the observe stage on it. */
 struct {
@@ -69,19 +74,23 @@ LQOS_INGRESS_LAST(st_redirect)(struct xdp_md *ctx)
 LQOS_EGRESS(st_classify)(struct __sk_buff *skb)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
+	__u32 *queue, handle, offset = 0;
 	struct lqos_packet pkt;
-	__u32 *queue;
+	bool known = !lqos_packet_from_scratch(&pkt);
 
-	if (!lqos_packet_from_scratch(&pkt) && pkt.handle) {
-		skb->priority = pkt.handle;
-		skb->queue_mapping = pkt.handle >> 16;
+	if (st_up_offset && known && lqos_direction(&pkt) == LQOS_UP)
+		offset = st_up_offset;
+	if (known && pkt.handle) {
+		handle = pkt.handle + (offset << 16);
+		skb->priority = handle;
+		skb->queue_mapping = handle >> 16;
 		count(ST_CLASSIFIED);
 		return lqos_next_egress(skb);
 	}
 	/* Its own CPU's queue: no other CPU's tree is locked for it. */
 	queue = bpf_map_lookup_elem(&st_queues, &cpu);
 	if (queue && *queue)
-		skb->queue_mapping = *queue;
+		skb->queue_mapping = *queue + offset;
 	count(ST_DEFAULT);
 	return lqos_next_egress(skb);
 }

@@ -45,12 +45,13 @@ const char *steering_prefix(const struct lqos_prefix *p, char *buf, size_t size)
 	return buf;
 }
 
-static bool is_our_cpu(const struct steering *st, json_int_t cpu)
+static bool is_online(const struct steering *st, json_int_t cpu)
 {
-	uint32_t i;
+	const uint32_t *cpus;
+	uint32_t n = lqos_cpus(st->ctx, &cpus), i;
 
-	for (i = 0; i < st->n_cpus; i++)
-		if (st->cpus[i] == cpu)
+	for (i = 0; i < n; i++)
+		if (cpus[i] == cpu)
 			return true;
 	return false;
 }
@@ -115,11 +116,11 @@ static int read_place(struct lqos_call *call, struct steering *st,
 			call, -EINVAL,
 			"classid: expected \"major:minor\" in hex, "
 			"each from 1 to ffff, such as \"1:1f\"");
-	if (!json_is_integer(cpu) || !is_our_cpu(st, json_integer_value(cpu)))
+	if (!json_is_integer(cpu) || !is_online(st, json_integer_value(cpu)))
 		return lqos_call_fail(
 			call, -EINVAL,
-			"cpu: expected the number of an online CPU "
-			"(see `lqosctl call steering.tree`)");
+			"cpu: expected the number of a CPU that is online and "
+			"not excluded (see `lqosctl steering queues`)");
 	m->cpu = json_integer_value(cpu);
 	return check_class(call, st, m);
 }
@@ -278,9 +279,10 @@ json_t *steering_queues(const struct steering *st)
 
 	for (i = 0; i < st->queues; i++)
 		json_array_append_new(
-			out, json_pack("{s:i,s:i,s:I}", "queue", (int)i + 1,
-				       "cpu", (int)st->cpus[i], "sold",
-				       (json_int_t)plan_load(st->plan, i)));
+			out,
+			json_pack("{s:i,s:i,s:I}", "queue", (int)i + 1, "cpu",
+				  (int)steering_queue_cpu(st, i), "sold",
+				  (json_int_t)plan_load(st->plan, i)));
 	return out;
 }
 
@@ -343,10 +345,11 @@ static int show_tree(struct lqos_call *call, void *arg)
 
 	steering_catch_up(st);
 	lqos_call_result(call,
-			 json_pack("{s:o,s:o,s:o,s:i}", "queues",
+			 json_pack("{s:o,s:o,s:o,s:i,s:i}", "queues",
 				   steering_queues(st), "nodes", tree_nodes(st),
 				   "circuits", tree_circuits(st), "unplaced",
-				   (int)st->unplaced));
+				   (int)st->unplaced, "up_offset",
+				   (int)steering_up_offset(st)));
 	return 0;
 }
 

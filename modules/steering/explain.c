@@ -89,6 +89,22 @@ static void say_plan(const struct steering *st, const struct lqos_subscriber *s,
 	say_choice(st, plan_node_choice(st->plan, top), queue, name, why);
 }
 
+/* The CPU that the queue belongs to may be offline. */
+static void say_stand_in(const struct steering *st, uint32_t handle,
+			 json_t *why)
+{
+	uint32_t queue = plan_queue(handle), home;
+
+	if (!handle || queue >= st->queues)
+		return;
+	home = st->homes[queue];
+	if (steering_stand_in(st, home) != home)
+		say(why,
+		    "CPU %u, which queue %u belongs to, is offline: CPU %u "
+		    "does its work until it is back",
+		    home, queue + 1, steering_stand_in(st, home));
+}
+
 static void say_place(const struct steering *st, const struct lqos_prefix *p,
 		      const struct lqos_subscriber *s, json_t *why)
 {
@@ -142,8 +158,10 @@ static json_t *kernel_json(const struct steering *st,
 	return out;
 }
 
-static void add_place(json_t *out, uint32_t handle, uint32_t cpu)
+static void add_place(const struct steering *st, json_t *out, uint32_t handle,
+		      uint32_t cpu)
 {
+	uint32_t up = steering_up_offset(st) << 16;
 	char class[16];
 
 	json_object_set_new(out, "cpu", json_integer(cpu));
@@ -153,15 +171,20 @@ static void add_place(json_t *out, uint32_t handle, uint32_t cpu)
 		out, "class",
 		json_string(steering_class(handle, class, sizeof(class))));
 	json_object_set_new(out, "queue", json_integer(plan_queue(handle) + 1));
+	if (up)
+		json_object_set_new(
+			out, "up_class",
+			json_string(steering_class(handle + up, class,
+						   sizeof(class))));
 }
 
 static void explain_nobody(const struct steering *st,
 			   const struct lqos_lookup *l, json_t *out,
 			   json_t *why)
 {
-	uint32_t cpu = st->cpus[l->hash % st->queues];
+	uint32_t cpu = steering_queue_cpu(st, l->hash % st->queues);
 
-	add_place(out, 0, cpu);
+	add_place(st, out, 0, cpu);
 	say(why,
 	    "no prefix of a subscriber holds it: what is nobody's is spread by "
 	    "a hash of the address, here to CPU %u, and goes to the default "
@@ -174,8 +197,9 @@ static void explain_mapped(const struct steering *st,
 			   json_t *why)
 {
 	const struct lqos_subscriber *s = lqos_subscriber(st->ctx, p->slot);
-	uint32_t cpu =
-		p->cpu != UINT32_MAX ? p->cpu : st->cpus[p->slot % st->queues];
+	uint32_t cpu = p->cpu != UINT32_MAX
+			       ? p->cpu
+			       : steering_queue_cpu(st, p->slot % st->queues);
 	char range[STEERING_PREFIX_TEXT];
 
 	steering_prefix(p, range, sizeof(range));
@@ -184,13 +208,14 @@ static void explain_mapped(const struct steering *st,
 	json_object_set_new(out, "name", json_string(s->name));
 	json_object_set_new(out, "device_id", json_string(p->device_id ?: ""));
 	json_object_set_new(out, "by_hand", json_boolean(p->by_hand));
-	add_place(out, p->handle, cpu);
+	add_place(st, out, p->handle, cpu);
 	json_object_set_new(out, "path", path_json(st, s->node));
 	say(why,
 	    "%s is the longest prefix that holds it: it is of circuit %s, "
 	    "and comes from %s",
 	    range, s->circuit_id, p->by_hand ? "the bus" : "the files");
 	say_place(st, p, s, why);
+	say_stand_in(st, p->handle, why);
 }
 
 int steering_explain(struct lqos_call *call, void *arg)

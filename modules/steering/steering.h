@@ -14,24 +14,52 @@ struct steering_config {
 	uint32_t queues;
 };
 
+/* What a circuit was given. */
+struct given {
+	uint32_t handle; /* by the plan; 0: nothing */
+	/* Put there by hand: the CPU it belongs to, and the one it is on. */
+	uint32_t home, cpu;
+};
+
 struct steering {
 	struct lqos_ctx *ctx;
 	struct steering_bpf *skel;
 	struct plan *plan;
-	uint64_t tree;	 /* hash of the nodes the plan was made for */
-	uint32_t *given; /* by slot: the class its circuit has by the plan */
-	bool changed;	 /* the plan is behind the registry */
-	bool by_hand;	 /* classes were given by hand */
-	bool released;	 /* one of them may be free again */
+	uint64_t tree;	     /* hash of the nodes the plan was made for */
+	struct given *given; /* by slot */
+	bool changed;	     /* the plan is behind the registry */
+	bool by_hand;	     /* classes were given by hand */
+	bool released;	     /* one of them may be free again */
 	const struct st_cpu *counters; /* by CPU */
-	uint32_t *cpus;		       /* queue i is on cpus[i] */
+	bool stick;		       /* one interface for both directions */
 	uint32_t n_cpus, possible_cpus, queues;
-	uint32_t unplaced; /* circuits that got no class */
+	uint32_t *homes;     /* queue i belongs to homes[i] */
+	uint32_t *stand_ins; /* by CPU: itself, or another while offline */
+	volatile uint32_t *spread; /* by queue: its CPU, for the kernel */
+	uint32_t unplaced;	   /* circuits that got no class */
 };
 
-/* Its class is not the plan's: the plan leaves it alone. */
-bool steering_is_by_hand(const struct steering *st,
-			 const struct lqos_subscriber *s);
+/* ---- queues.c ------------------------------------------------------------ */
+
+/* Between open and load: how many queues there are, and on which CPUs. */
+int steering_make_queues(struct steering *st,
+			 const struct steering_config *config);
+/* After load: tells the kernel. */
+int steering_set_queues(struct steering *st);
+/* Some may have gone, or be back: their subscribers follow. */
+void steering_look_at_cpus(struct steering *st);
+/* The CPU that does the work of another; itself, mostly. */
+uint32_t steering_stand_in(const struct steering *st, uint32_t cpu);
+/* queue: from 0. */
+uint32_t steering_queue_cpu(const struct steering *st, uint32_t queue);
+/* What is added to the major of a class for its upload; 0: nothing, as that
+ * leaves by another interface. */
+uint32_t steering_up_offset(const struct steering *st);
+
+/* ---- place.c ------------------------------------------------------------- */
+
+/* Makes the plan follow the registry, and puts everybody there. */
+int steering_place(struct steering *st);
 /*
  * The registry has changed: whoever needs a class gets it before the loop waits
  * again, however many changes there are until then.
@@ -39,6 +67,9 @@ bool steering_is_by_hand(const struct steering *st,
 void steering_changed(struct steering *st);
 /* The same at once, for whoever needs to know the classes. */
 void steering_catch_up(struct steering *st);
+/* Its class is not the plan's: the plan leaves it alone. */
+bool steering_is_by_hand(const struct steering *st,
+			 const struct lqos_subscriber *s);
 
 /* ---- commands.c, explain.c: the bus -------------------------------------- */
 

@@ -116,7 +116,7 @@ static int load_steering(struct bench *b)
 	if (!b->st)
 		return -errno;
 	b->st->rodata->lqos_self = 1;
-	b->st->rodata->st_cpus[0] = dp->cpu;
+	b->st->bss->st_cpus[0] = dp->cpu;
 	return bpf_map__set_max_entries(b->st->maps.st_counters, dp->cpus) ?:
 	       bpf_map__set_max_entries(b->st->maps.st_queues, dp->cpus) ?:
 	       datapath_bind(dp, b->st->obj) ?:

@@ -75,7 +75,7 @@ static int load_modules(void)
 	if (!st || !tp || !probe)
 		return -1;
 	st->rodata->lqos_self = STEERING;
-	st->rodata->st_cpus[0] = dp->cpu;
+	st->bss->st_cpus[0] = dp->cpu;
 	tp->rodata->lqos_self = THROUGHPUT;
 	probe->rodata->lqos_self = PROBE;
 	rc = bpf_map__set_max_entries(st->maps.st_counters, dp->cpus) ?:

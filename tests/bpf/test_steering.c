@@ -27,6 +27,7 @@ enum { STEERING = 1, PROBE = 2, QUEUE = 3 };
  * that it was chosen. */
 enum { NO_CPU = 100000 };
 
+static uint32_t up_offset; /* on a stick */
 static struct datapath *dp;
 static struct steering_bpf *st;
 static struct probe_bpf *probe;
@@ -46,8 +47,9 @@ static int load_steering(const uint32_t *cpus, uint32_t n)
 		return -1;
 	st->rodata->lqos_self = STEERING;
 	for (i = 0; i < n; i++)
-		st->rodata->st_cpus[i] = cpus[i];
+		st->bss->st_cpus[i] = cpus[i];
 	st->rodata->st_n_cpus = n;
+	st->rodata->st_up_offset = up_offset;
 	rc = bpf_map__set_max_entries(st->maps.st_counters, dp->cpus) ?:
 	     bpf_map__set_max_entries(st->maps.st_queues, dp->cpus) ?:
 	     datapath_bind(dp, st->obj) ?:
@@ -103,9 +105,17 @@ static int load_no_metadata(void **state)
 	return load_with(&(struct datapath_knobs){.no_metadata = true});
 }
 
+static int load_stick(void **state)
+{
+	(void)state;
+	up_offset = 8;
+	return load_with(NULL);
+}
+
 static int unload(void **state)
 {
 	(void)state;
+	up_offset = 0;
 	probe_bpf__destroy(probe);
 	probe = NULL;
 	steering_bpf__destroy(st);
@@ -345,6 +355,21 @@ static void test_classify(void **state)
 	assert_int_equal(datapath_counters(dp)->count[DP_SENT_PARSED], 14);
 }
 
+/* One interface for both ways: uploads have the second half of its queues. */
+static void test_up_offset(void **state)
+{
+	const uint32_t arp[PACKET_LAYERS] = {P_TYPE(0x0806), P_DATA(46)};
+
+	(void)state;
+	assert_int_equal(datapath_own(dp, "10.0.0.1/32", 1, 0x00050017, 0), 0);
+	check_class("10.0.0.1", LQOS_DOWN, udp, 0x00050017, 5);
+	check_class("10.0.0.1", LQOS_UP, udp, 0x000d0017, 13);
+	check_class("10.0.0.2", LQOS_DOWN, udp, 0, QUEUE);
+	check_class("10.0.0.2", LQOS_UP, udp, 0, QUEUE + 8);
+	check_class("10.0.0.1", LQOS_DOWN, arp, 0, QUEUE);
+	check_class("10.0.0.1", LQOS_UP, arp, 0, QUEUE + 8);
+}
+
 /* A CPU without a queue leaves the choice to the kernel. */
 static void test_no_queue(void **state)
 {
@@ -376,6 +401,8 @@ int main(void)
 		TEST_NO_METADATA(test_unknown),
 		TEST(test_one_cpu),
 		TEST(test_classify),
+		cmocka_unit_test_setup_teardown(test_up_offset, load_stick,
+						unload),
 		TEST(test_no_queue),
 	};
 	int skip = datapath_skip();

@@ -152,6 +152,7 @@ static void test_steering(void **state)
 		assert_non_null(st);
 		st->rodata->lqos_self = 31;
 		st->rodata->st_n_cpus = cpus[i];
+		st->rodata->st_up_offset = i ? cpus[i] : 0;
 		snprintf(settings, sizeof(settings), "%u CPUs", cpus[i]);
 		rc = datapath_bind(dp, st->obj) ?: steering_bpf__load(st);
 		if (rc)

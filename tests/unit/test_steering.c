@@ -6,11 +6,21 @@
 #include "modules/steering/steering.c"
 #include "tests/unit/registry_fixture.h"
 
-enum { MANY = 16 };
+enum { MANY = 16, POSSIBLE = 8 };
 
 static const uint32_t cpus[] = {4, 5};
+static uint32_t online[POSSIBLE], n_online, spread[POSSIBLE];
 static struct steering *st;
 static char reply_text[4096];
+
+/* Linked with --wrap=lqos_cpus. */
+uint32_t __wrap_lqos_cpus(struct lqos_ctx *ctx, const uint32_t **list);
+uint32_t __wrap_lqos_cpus(struct lqos_ctx *ctx, const uint32_t **list)
+{
+	(void)ctx;
+	*list = online;
+	return n_online;
+}
 
 static int start_steering(uint32_t slots)
 {
@@ -18,11 +28,18 @@ static int start_steering(uint32_t slots)
 
 	st = calloc(1, sizeof(*st));
 	st->ctx = module;
-	st->cpus = malloc(sizeof(cpus));
-	memcpy(st->cpus, cpus, sizeof(cpus));
 	st->n_cpus = st->queues = 2;
+	st->possible_cpus = POSSIBLE;
+	st->homes = malloc(sizeof(cpus));
+	memcpy(st->homes, cpus, sizeof(cpus));
+	st->stand_ins = calloc(POSSIBLE, sizeof(*st->stand_ins));
+	for (uint32_t i = 0; i < POSSIBLE; i++)
+		st->stand_ins[i] = i;
+	st->spread = spread;
+	n_online = 2;
+	memcpy(online, cpus, sizeof(cpus));
 	st->given = calloc(slots + 1, sizeof(*st->given));
-	return rc ?: place(st)
+	return rc ?: steering_place(st)
 		       ?: lqos_subscribers_watch(module, on_change, st)
 			       ?: steering_add_commands(st);
 }
@@ -370,6 +387,114 @@ static void explained(void **state)
 	assert_non_null(strstr(call("flush", "{}"), "\"result\":null"));
 }
 
+/* The list of CPUs that are online, as digits. */
+static void look(const char *digits)
+{
+	for (n_online = 0; digits[n_online]; n_online++)
+		online[n_online] = (uint32_t)(digits[n_online] - '0');
+	log_capture();
+	steering_look_at_cpus(st);
+	turn();
+}
+
+static void cpus_come_and_go(void **state)
+{
+	uint32_t zz, mm;
+
+	(void)state;
+	load(THREE);
+	accepted("{\"ip\":\"192.0.2.1\",\"circuit_id\":\"jo\","
+		 "\"classid\":\"2:99\",\"cpu\":4}");
+	turn();
+	look("45");
+	assert_false(st->changed);
+	assert_int_equal(spread[0], 4);
+	assert_int_equal(spread[1], 5);
+	zz = handle_of("zz");
+	mm = handle_of("mm");
+	assert_int_equal(cpu_of("zz"), 4);
+	assert_int_equal(cpu_of("mm"), 5);
+
+	look("5");
+	assert_true(log_has("queue 1 is on CPU 5 now: CPU 4 is offline"));
+	assert_int_equal(spread[0], 5);
+	assert_int_equal(cpu_of("zz"), 5);
+	assert_int_equal(cpu_of("aa"), 5);
+	assert_int_equal(cpu_of("jo"), 5);
+	assert_int_equal(mapped("192.0.2.1")->cpu, 5);
+	assert_int_equal(mapped("100.64.0.1")->cpu, 5);
+	/* Classes stay. */
+	assert_int_equal(handle_of("zz"), zz);
+	assert_int_equal(handle_of("mm"), mm);
+	assert_int_equal(handle_of("jo"), 0x20099);
+	says("100.64.0.1", "CPU 4, which queue 1 belongs to, is offline: CPU 5 "
+			   "does its work");
+	refused("{\"ip\":\"192.0.2.2\",\"classid\":\"1:9\",\"cpu\":4}",
+		"cpu: expected the number of a CPU that is online");
+	/* Who comes now goes there too. */
+	accepted("{\"ip\":\"192.0.2.2\",\"circuit_id\":\"al\"}");
+	turn();
+	assert_int_equal(cpu_of("al"), 5);
+	check();
+
+	/* One more has nothing to do yet, but CPU 4 has its stand-in. */
+	look("35");
+	assert_int_equal(cpu_of("zz"), 5);
+	look("3");
+	assert_int_equal(cpu_of("zz"), 3);
+	assert_int_equal(cpu_of("mm"), 3);
+	/* Nobody is left: what there is stays. */
+	look("");
+	assert_int_equal(cpu_of("zz"), 3);
+
+	look("345");
+	assert_true(log_has("queue 1 is on CPU 4 now: CPU 4 is back"));
+	assert_int_equal(spread[0], 4);
+	assert_int_equal(cpu_of("zz"), 4);
+	assert_int_equal(cpu_of("mm"), 5);
+	assert_int_equal(cpu_of("jo"), 4);
+	assert_int_equal(handle_of("zz"), zz);
+	assert_int_equal(handle_of("jo"), 0x20099);
+	check();
+
+	/* Where somebody is put anew while away he stays. */
+	look("5");
+	call("del", "{\"ip\":\"192.0.2.1\"}");
+	accepted("{\"ip\":\"192.0.2.1\",\"circuit_id\":\"jo\","
+		 "\"classid\":\"2:99\",\"cpu\":5}");
+	look("45");
+	assert_int_equal(cpu_of("zz"), 4);
+	assert_int_equal(cpu_of("jo"), 5);
+}
+
+/* The stand-in is the one that has sold least. */
+static void stand_ins_share(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	free(st->homes);
+	st->homes = malloc(4 * sizeof(*st->homes));
+	for (i = 0; i < 4; i++)
+		st->homes[i] = i;
+	st->queues = st->n_cpus = 4;
+	st->tree = 1; /* another plan */
+	load(HEADER "a,,,,100.64.0.1,,50,10\nb,,,,100.64.0.2,,40,10\n"
+		    "c,,,,100.64.0.3,,30,10\nd,,,,100.64.0.4,,20,10\n");
+	look("0123");
+	for (i = 0; i < 4; i++)
+		assert_int_equal(spread[i], i);
+	look("01");
+	/* d is on CPU 0, a on 1: so 2's go to 0, and 3's then to 1. */
+	assert_int_equal(spread[2], 0);
+	assert_int_equal(spread[3], 1);
+	look("013");
+	assert_int_equal(spread[2], 0);
+	assert_int_equal(spread[3], 3);
+	look("0123");
+	assert_int_equal(spread[2], 2);
+}
+
 static void titles_fit(void **state)
 {
 	size_t i;
@@ -394,6 +519,8 @@ int main(void)
 		TEST(one_circuit_one_cpu),
 		TEST(types),
 		TEST(explained),
+		TEST(cpus_come_and_go),
+		TEST(stand_ins_share),
 		TEST(titles_fit),
 	};
 
