@@ -41,7 +41,9 @@ struct core_settings {
 	uint32_t max_prefixes;
 	uint32_t lookup_cache; /* entries a CPU, a power of two */
 	uint32_t slow_callback_ms;
-	bool address_spaces;	  /* a VLAN may be one of its own */
+	bool address_spaces; /* a VLAN may be one of its own */
+	bool watch_files;
+	uint32_t watch_delay_ms;
 	const char *exclude_cpus; /* "0,2-3" */
 	bool exclude_efficiency_cores;
 };
@@ -501,6 +503,9 @@ void core_files_paths(const struct core_files *files, const char **csv,
 int core_files_load(struct core_files *files);
 /* Again; what becomes of it is logged. */
 int core_files_reload(struct core_files *files);
+/* The same from now on whenever they have changed and settled, if so
+ * configured.  Ends with the core's context. */
+int core_files_watch(struct core_files *files);
 
 /* ---- slots.c: which circuit has which slot ------------------------------- */
 

@@ -1,22 +1,43 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* files.c - the subscribers' files: which there are, and reading them again. */
+/*
+ * files.c - the subscribers' files: which there are, and reading them again.
+ *
+ * Whether one has changed is seen by looking at it, not by inotify: it may be a
+ * link, lie on a network file system, come with its directory later, or be
+ * replaced by renaming, and two stat() a second cost nothing.
+ */
 #include <errno.h>
-#include <unistd.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "core/cleanup.h"
 #include "core/core.h"
 
 #define SELF "core"
 
-/* Whoever names a file means it; a default may be missing, but not go. */
+enum { FILES = 2, LOOK_MS_MAX = 500 };
+
+/* What differs when a file was written to or replaced; all 0: it is not there,
+ * or cannot be looked at. */
+struct stamp {
+	uint64_t dev, ino, size;
+	int64_t changed_s, changed_ns;
+};
+
 struct file {
 	const char *path;
+	/* Whoever names a file means it; a default may be missing, but not
+	 * go. */
 	bool expected;
 };
 
 struct core_files {
 	struct core *core;
 	struct file csv, json;
+	struct stamp read[FILES]; /* as they were when they were read */
+	struct stamp seen[FILES]; /* as they were at the last look */
+	uint32_t look_ms;
+	uint32_t quiet_ms; /* since they were seen to change */
 };
 
 int core_files_new(struct core_files **out, struct core *core, bool csv_named,
@@ -39,6 +60,8 @@ void core_files_free(struct core_files **files)
 	*files = NULL;
 }
 
+/* ---- Reading ------------------------------------------------------------- */
+
 /* NULL: it may be missing, and is. */
 static const char *path_of(const struct file *f)
 {
@@ -54,6 +77,27 @@ void core_files_paths(const struct core_files *files, const char **csv,
 	*json = path_of(&files->json);
 }
 
+static struct stamp stamp_of(const struct file *f)
+{
+	struct stamp stamp = {0};
+	struct stat st;
+
+	if (!*f->path || stat(f->path, &st))
+		return stamp;
+	stamp.dev = st.st_dev;
+	stamp.ino = st.st_ino;
+	stamp.size = (uint64_t)st.st_size;
+	stamp.changed_s = st.st_ctim.tv_sec;
+	stamp.changed_ns = st.st_ctim.tv_nsec;
+	return stamp;
+}
+
+static void look(const struct core_files *files, struct stamp stamps[FILES])
+{
+	stamps[0] = stamp_of(&files->csv);
+	stamps[1] = stamp_of(&files->json);
+}
+
 static void say_if_missing(const char *path, const struct file *f)
 {
 	if (!path)
@@ -66,6 +110,8 @@ int core_files_load(struct core_files *files)
 	const char *csv, *json;
 	int rc;
 
+	/* Before: what changes while they are read is read again. */
+	look(files, files->read);
 	core_files_paths(files, &csv, &json);
 	say_if_missing(csv, &files->csv);
 	say_if_missing(json, &files->json);
@@ -86,8 +132,9 @@ int core_files_reload(struct core_files *files)
 	if (rc)
 		return core_fail(SELF, rc,
 				 "subscriber files not read again: those there "
-				 "were stay; correct the file and send SIGHUP "
-				 "again");
+				 "were stay; correct the file%s",
+				 files->look_ms ? ""
+						: " and send SIGHUP again");
 	core_registry_problems(registry, &problems);
 	core_log(SELF, LQOS_INFO,
 		 "subscriber files read again: %zu subscribers, %zu prefixes, "
@@ -95,4 +142,44 @@ int core_files_reload(struct core_files *files)
 		 core_registry_subscribers(registry),
 		 core_registry_prefixes(registry), problems.skipped);
 	return 0;
+}
+
+/* ---- Watching ------------------------------------------------------------ */
+
+/* Whoever writes a file may do it in several steps: it is read when it has been
+ * left alone for a while. */
+static void on_look(void *arg)
+{
+	struct core_files *files = arg;
+	struct stamp now[FILES];
+
+	look(files, now);
+	if (memcmp(now, files->seen, sizeof(now))) {
+		memcpy(files->seen, now, sizeof(now));
+		files->quiet_ms = 0;
+		return;
+	}
+	files->quiet_ms += files->look_ms;
+	if (!memcmp(now, files->read, sizeof(now)) ||
+	    files->quiet_ms < files->core->settings.watch_delay_ms)
+		return;
+	core_log(SELF, LQOS_INFO,
+		 "subscriber files have changed: reading them again");
+	(void)core_files_reload(files);
+}
+
+int core_files_watch(struct core_files *files)
+{
+	const struct core_settings *set = &files->core->settings;
+	uint32_t ms = set->watch_delay_ms / 2;
+	int rc;
+
+	if (!set->watch_files)
+		return 0;
+	files->look_ms = ms < LOOK_MS_MAX ? ms : LOOK_MS_MAX;
+	memcpy(files->seen, files->read, sizeof(files->seen));
+	rc = lqos_timer_every(files->core->ctx, files->look_ms, on_look, files,
+			      NULL);
+	return rc ? core_fail(SELF, rc, "cannot watch the subscribers' files")
+		  : 0;
 }

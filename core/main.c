@@ -413,7 +413,9 @@ static int start_traffic(struct daemon *d)
 	if (rc)
 		return rc;
 	rc = lqos_timer_every(core->ctx, TICK_MS, on_tick, d, NULL);
-	return rc ? core_fail(SELF, rc, "cannot set the tick's timer") : 0;
+	if (rc)
+		return core_fail(SELF, rc, "cannot set the tick's timer");
+	return core_files_watch(core->files);
 }
 
 static int start(struct daemon *d, const struct arguments *a)

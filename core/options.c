@@ -38,6 +38,11 @@ const struct lqos_option core_options[] = {
 	OPT(network_json, "/etc/lqos/network.json",
 	    .help = "The tree of sites and access points that circuits hang "
 		    "in. Empty: no file."),
+	OPT(watch_files, "yes",
+	    .help = "Read the two again when one of them has changed, as at a "
+		    "SIGHUP."),
+	OPT(watch_delay_ms, "1000", .min = 20, .max = 3600000,
+	    .help = "... and has been left alone for so many milliseconds."),
 	OPT(run_dir, "/run/lqos", .help = "Directory of the bus socket."),
 	OPT(pin_dir, "/sys/fs/bpf/lqos",
 	    .help = "Directory in a bpffs where maps and programs are pinned."),

@@ -252,7 +252,7 @@ static int check_loss(const struct core_registry *r,
 {
 	uint32_t before = r->problems.rows, now = new->problems.rows;
 
-	if (!csv_path || !*csv_path || !before || now >= before / 2)
+	if (!csv_path || !*csv_path || !before || now >= before - before / 2)
 		return 0;
 	if (now || (new->header && !new->problems.skipped)) {
 		core_log(CORE_REGISTRY_LOG, LQOS_WARN,
