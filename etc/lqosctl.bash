@@ -35,15 +35,15 @@ _lqosctl_modules()
 
 _lqosctl()
 {
-	local commands="status modules maps methods topics call watch bypass
-		pins detach doctor"
-	local options="--json --verbose --socket= --timeout= --for= --config=
-		--force --help --version"
+	local help commands options
 	local cur=${COMP_WORDS[COMP_CWORD]} words=() i choice
 
+	help=$(lqosctl --help 2>/dev/null)
+	commands=$(sed -n 's/^  \([a-z]\+\) .*/\1/p' <<<"$help")
+	options=$(sed -n 's/^ .*\(--[a-z]\+=\?\).*/\1/p' <<<"$help")
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-S | -t | -c | --socket | --timeout | --config | --for)
+		-[Stci] | --socket | --timeout | --config | --interfaces | --for)
 			[ "${COMP_WORDS[i + 1]}" != = ] || i=$((i + 1))
 			i=$((i + 1))
 			;;
@@ -55,7 +55,7 @@ _lqosctl()
 		choice=$options
 	elif [ ${#words[@]} -eq 0 ]; then
 		choice="$commands $(_lqosctl_modules)"
-	elif [[ " ${commands//[[:space:]]/ } " == *" ${words[0]} "* ]]; then
+	elif grep -qx -- "${words[0]}" <<<"$commands"; then
 		[ ${#words[@]} -eq 1 ] || return
 		choice=$(_lqosctl_arguments "${words[0]}")
 	elif [ ${#words[@]} -eq 1 ]; then

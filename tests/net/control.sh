@@ -25,10 +25,11 @@ offers()
 	)" "^<$regex>\$"
 }
 
-net_begin 35
+net_begin 36
 lab_ini
 offers "without a daemon: commands" "status" st
 offers "options" "--timeout=" --ti
+offers "options that have no letter" "--for= --force" --fo
 daemon
 offers "a module" "status steering" st
 offers "its verbs" "tree" steering tr
