@@ -244,7 +244,7 @@ lab_port_vlan()
 # Of the trunk both ends have two queues a CPU: one for each direction.
 lab_stick()
 {
-	local pair suffix port program=from_host
+	local pair suffix port
 
 	lab_veth trunk "$LAB_NS_SHAPER" trunk "$LAB_NS_SWITCH" \
 		$((2 * $(lab_cpus))) || return
@@ -261,13 +261,14 @@ lab_stick()
 		done
 	} >"$LAB_DIR/switch.batch" || return
 	bpftool batch file "$LAB_DIR/switch.batch" >/dev/null || return
-	for port in $(ip -n "$LAB_NS_SWITCH" -j link show |
-		jq -r '.[].ifname | select(. != "lo")'); do
-		[ "$port" = trunk ] && program=from_trunk || program=from_host
-		lab_switch tc qdisc add dev "$port" clsact &&
-			lab_switch tc filter add dev "$port" ingress bpf da \
-				object-pinned "$LAB_OWN_PINS/$program" ||
-			return
+	lab_switch tc qdisc add dev trunk clsact &&
+		lab_switch tc filter add dev trunk ingress bpf da \
+			object-pinned "$LAB_OWN_PINS/from_trunk" || return
+	for ((pair = 0; pair < LAB_PAIRS; pair++)); do
+		for port in "inet${pair#0}" "subs${pair#0}"; do
+			lab_switch ip link set "$port" xdpdrv pinned \
+				"$LAB_OWN_PINS/from_host" || return
+		done
 	done
 }
 
@@ -495,7 +496,7 @@ lab_tree()
 		else empty end)'
 }
 
-# lab_sides QUEUES: "DEVICE DIRECTION FIRST" of each tree (see lab_tree).
+# lab_sides FIRST_UP: "DEVICE DIRECTION FIRST" of each tree (see lab_tree).
 lab_sides()
 {
 	local pair
@@ -522,7 +523,7 @@ lab_htb()
 		lab_tree "$dev" "$way" "$leaf" "$first" <<<"$tree" \
 			>"$LAB_DIR/tc.batch" || return
 		lab_shaper tc -batch "$LAB_DIR/tc.batch" || return
-	done < <(lab_sides "$(jq '.queues | length' <<<"$tree")")
+	done < <(lab_sides "$(jq .up_offset <<<"$tree")")
 }
 
 # ---- Traffic ----------------------------------------------------------------

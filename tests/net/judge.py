@@ -35,6 +35,7 @@ class Lab:
         for name in os.listdir(folder):
             if name.startswith("class_"):
                 self.classes[name[6:]] = dict(self.htb(name))
+        self.stick = "trunk" in self.classes
 
     def lines(self, name):
         with open(os.path.join(self.folder, name), encoding="utf-8") as f:
@@ -62,9 +63,9 @@ class Lab:
         return self.seen[way][(pair * 16 + encap) * 2 + (family == 6)]
 
     def counted(self, name, way, unit):
-        row = self.frame[name]
-        return (row[f"throughput.{way}.{unit}"] -
-                row[f"throughput.{way}.icmp.{unit}"])
+        row = self.frame.get(name, {})
+        return (row.get(f"throughput.{way}.{unit}", 0) -
+                row.get(f"throughput.{way}.icmp.{unit}", 0))
 
     def not_told(self, name):
         said = self.told.get(name, "nothing was tried")
@@ -81,6 +82,8 @@ class Lab:
         for way in ("up", "down"):
             sent = self.sent(way, encap, pair, family)
             packets, length = sent["packets"], sent["bytes"]
+            if self.stick:
+                length += packets * TAG_LEN
             if ENCAPS[encap] == self.shorter:
                 length -= packets * TAG_LEN
             if ENCAPS[encap] == self.strange:
@@ -93,19 +96,20 @@ class Lab:
                 yield f"{name}, {way}: {got} bytes, {length} were sent"
 
     def wrong_class(self, name, encap, pair):
-        first = len(self.tree["queues"]) if "trunk" in self.classes else 0
         for way in ("up", "down"):
             major, minor = self.placed[name]["class"].split(":")
             side = ("inet" if way == "up" else "subs") + (str(pair) if pair
                                                           else "")
-            if first:
+            if self.stick:
                 side = "trunk"
                 if way == "up":
-                    major = f"{int(major, 16) + first:x}"
+                    major = int(major, 16) + self.tree["up_offset"]
+                    major = f"{major:x}"
             if ENCAPS[encap] == self.strange:
                 continue
             got, drops = self.classes[side].get(f"{major}:{minor}", (0, 0))
-            wanted = self.frame[name][f"throughput.{way}.packets"]
+            wanted = self.frame.get(name, {}).get(
+                f"throughput.{way}.packets", 0)
             if got != wanted:
                 yield (f"{name}, {way}: {got} packets in {major}:{minor} of "
                        f"{side}, {wanted} were counted")

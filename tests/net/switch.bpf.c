@@ -51,16 +51,25 @@ static __always_inline int count(__u32 outcome)
 	return TC_ACT_SHOT;
 }
 
-SEC("tc")
-int from_host(struct __sk_buff *skb)
+/* XDP, as generic XDP would not look at what a program at TC has redirected. */
+SEC("xdp")
+int from_host(struct xdp_md *ctx)
 {
-	__u32 here = skb->ifindex, trunk = TRUNK;
+	__u32 here = ctx->ingress_ifindex, trunk = TRUNK;
 	__u32 *vid = bpf_map_lookup_elem(&switch_vlans, &here);
 	__u32 *port = bpf_map_lookup_elem(&switch_ports, &trunk);
+	__u16 tag[2] = {bpf_htons(ETH_P_8021Q)};
+	__u8 macs[2 * ETH_ALEN];
 
-	if (!vid || !port ||
-	    bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), *vid | PRIORITY))
-		return count(NO_PORT);
+	if (!vid || !port || bpf_xdp_load_bytes(ctx, 0, macs, sizeof(macs)) ||
+	    bpf_xdp_adjust_head(ctx, -(int)sizeof(tag))) {
+		count(NO_PORT);
+		return XDP_DROP;
+	}
+	tag[1] = bpf_htons(*vid | PRIORITY);
+	if (bpf_xdp_store_bytes(ctx, 0, macs, sizeof(macs)) ||
+	    bpf_xdp_store_bytes(ctx, sizeof(macs), tag, sizeof(tag)))
+		return XDP_ABORTED;
 	return bpf_redirect(*port, 0);
 }
 

@@ -11,7 +11,7 @@
 
 CPUS=$(lab_cpus)
 ENCAPS=11
-LAB_PAIRS=1
+LAB_PAIRS=2
 LAB_MTU=1550 # room for what comes on top of 1500
 LAB_SWITCH=$NET_BUILD/switch.bpf.o
 
@@ -127,27 +127,38 @@ try()
 	carries "$what" "${@:2}"
 }
 
-# For generic XDP: packets keep the sender's socket, which here is on the same
-# kernel and knows of a queue of its own.  Tags may stay in the skb: the hosts'
-# drivers say that they insert them.
-generic()
+# hosts ETHTOOL_ARGUMENT...: for all interfaces of the hosts.
+hosts()
 {
-	local pair run
+	local pair run option=$1
 
+	shift
 	for run in lab_subs lab_inet; do
 		for ((pair = 0; pair < LAB_PAIRS; pair++)); do
-			$run ethtool -L "eth$pair" tx 1 &&
-				$run ethtool -K "eth$pair" txvlan on ||
+			$run ethtool "$option" "eth$pair" "$@" ||
 				bail "no ethtool"
 		done
 	done
 }
 
 RUN=$((4 * ENCAPS + CPUS + 2))
-net_plan $((3 * RUN + 1))
+net_plan $((7 * RUN + 1))
 
 network linux
 try "Linux bridge"
 try "Linux bridge, no metadata" metadata=off
-generic
+# With generic XDP packets keep the sender's socket, which here is on the same
+# kernel and knows of a queue of its own.
+hosts -L tx 1
+# The tag stays beside the frame: the driver says that it inserts it.
+hosts -K txvlan on
 try "Linux bridge, generic XDP" xdp_mode=generic -- shorter=dot1q_in_skb
+
+network xdp
+try "XDP bridge"
+try "XDP bridge, no metadata" metadata=off
+
+network stick
+try "On a stick" -- strange=tags4
+hosts -L tx 1
+try "On a stick, generic XDP" xdp_mode=generic -- strange=tags4
