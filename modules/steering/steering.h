@@ -71,11 +71,12 @@ void steering_catch_up(struct steering *st);
 bool steering_is_by_hand(const struct steering *st,
 			 const struct lqos_subscriber *s);
 
-/* ---- commands.c, explain.c: the bus -------------------------------------- */
+/* ---- commands.c, changes.c, explain.c: the bus --------------------------- */
 
 /* Registers the methods steering.*. */
 int steering_add_commands(struct steering *st);
 int steering_explain(struct lqos_call *call, void *st);
+int steering_plan(struct lqos_call *call, void *st);
 /* [{"queue", "cpu", "sold"}]: a new reference. */
 struct json_t *steering_queues(const struct steering *st);
 /* "1:1f"; returns buf. */

@@ -49,7 +49,7 @@ goes_to()
 mapfile -t ONLINE < <(taskset -cp $$ | sed 's/.*: //' | tr , '\n' |
 	while IFS=- read -r from to; do seq "$from" "${to:-$from}"; done)
 CPU0=${ONLINE[0]}
-net_begin 22
+net_begin 26
 
 lab_ini && daemon
 make_htb
@@ -76,6 +76,28 @@ goes_to nobody4 "$LAB_UNKNOWN4"
 goes_to nobody6 "$LAB_UNKNOWN6"
 like "a range is refused" "$(explain 100.64.4.32/28 2>&1)" \
 	"expected one address of it"
+
+# What a reload would change, before and after it.
+sed 's/^1014,\(.*\),80,40,/1014,\1,90,40,/; /^1007,/d' \
+	"$NET_TOP/etc/ShapedDevices.csv" >"$LAB_DIR/changed.csv"
+lab_stop
+cp "$NET_TOP/etc/ShapedDevices.csv" "$LAB_DIR/devices.csv"
+lab_ini shaped_devices="$LAB_DIR/devices.csv" && daemon
+like "the plan of files that are as they were" "$(ctl steering plan)" \
+	"changes: +-$"
+cp "$LAB_DIR/changed.csv" "$LAB_DIR/devices.csv"
+PLAN=$(ctl -j steering plan)
+is "the plan of others: how much" \
+	"$(jq -c '[.add, .remove, .change, .drift]' <<<"$PLAN")" "[0,2,3,0]"
+is "... and what" "$(jq -r '.changes[] | select(.circuit_id == "1014") |
+	.details' <<<"$PLAN" | sort -u)" "download 80 to 90 Mbit/s"
+kill -HUP "$LAB_DAEMON"
+for ((i = 0; i < 50; i++)); do
+	PLAN=$(ctl -j steering plan | jq -c '[.remove, .change, .drift]')
+	[ "$PLAN" != "[0,0,0]" ] || break
+	sleep 0.1
+done
+is "... which is done by a reload" "$PLAN" "[0,0,0]"
 
 check "pings to warm up" pings
 BEFORE=$(tries)

@@ -50,14 +50,18 @@ static int set_up(void **state)
 	int rc = setup(state);
 
 	snprintf(path, sizeof(path), "%s/bus", dir);
+	core.settings.shaped_devices = csv_path;
+	core.settings.network_json = json_path;
 	return rc ?: core_loop_new(&core.loop, &core)
 		       ?: core_bus_new(&core.bus, &core, path, "")
+			       ?: core_files_new(&core.files, &core, true, true)
 			       ?: start_steering(MANY);
 }
 
 static int tear_down(void **state)
 {
 	core_ctx_release(module);
+	core_files_free(&core.files);
 	core_bus_free(&core.bus);
 	core_loop_free(&core.loop);
 	destroy_plan(st);
@@ -340,6 +344,57 @@ static void types(void **state)
 	turn();
 }
 
+static void planned(const char *what)
+{
+	if (!strstr(call("plan", "{}"), what))
+		fail_msg("%s", reply_text);
+}
+
+/* What a reload would do; nothing is done. */
+static void changes(void **state)
+{
+	unsigned int sets;
+
+	(void)state;
+	load(THREE);
+	turn();
+	sets = kernel.sets;
+	planned("\"result\":{\"add\":0,\"remove\":0,\"change\":0,\"drift\":0,"
+		"\"not_shown\":0,\"changes\":[]}");
+	write_file(csv_path, HEADER
+		   "zz,Zoe,D1,AP,\"100.64.0.1,100.64.0.2\",2001:db8:1::/56,80,"
+		   "10\n"
+		   "mm,Max,,Site,100.64.0.4,,30,5\n"
+		   "nn,Nic,,,100.64.0.9,,20,2.5\n");
+	planned("\"add\":1,\"remove\":1,\"change\":4,\"drift\":0");
+	planned("{\"change\":\"add\",\"ip\":\"100.64.0.9/32\","
+		"\"circuit_id\":\"nn\",\"class\":\"\",\"cpu\":null,"
+		"\"details\":\"under (root), download 20 Mbit/s, upload 2.5 "
+		"Mbit/s\"}");
+	planned("{\"change\":\"remove\",\"ip\":\"100.64.0.3/32\","
+		"\"circuit_id\":\"aa\",\"class\":\"1:6\",\"cpu\":4,"
+		"\"details\":\"\"}");
+	planned("\"ip\":\"100.64.0.1/32\",\"circuit_id\":\"zz\","
+		"\"class\":\"1:5\",\"cpu\":4,\"details\":\"download 50 to 80 "
+		"Mbit/s\"}");
+	planned("\"details\":\"node (root) to Site\"");
+	assert_non_null(strstr(call("plan", "{\"limit\":1}"),
+			       "\"not_shown\":5,\"changes\":[{"));
+	assert_null(strstr(reply_text, "},{"));
+	assert_non_null(strstr(call("plan", "{\"limit\":-1}"),
+			       "limit: expected a number from 0 to 1000000"));
+	assert_int_equal(kernel.sets, sets);
+	/* The kernel has what it was not told. */
+	kernel.entries[0].handle = 0x20017;
+	planned("\"drift\":1");
+	planned("\"change\":\"drift\"");
+	planned("in class 2:17 on CPU 4, the daemon has circuit ");
+	/* Files that a reload would refuse. */
+	write_file(json_path, "{");
+	planned("a reload would be refused: the log of lqosd says where");
+	assert_true(log_has(json_path));
+}
+
 static void says(const char *ip, const char *what)
 {
 	char params[64];
@@ -518,6 +573,7 @@ int main(void)
 		TEST(classes_by_hand),
 		TEST(one_circuit_one_cpu),
 		TEST(types),
+		TEST(changes),
 		TEST(explained),
 		TEST(cpus_come_and_go),
 		TEST(stand_ins_share),
