@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "core/cleanup.h"
 #include "core/datapath.h"
@@ -207,181 +206,6 @@ void doctor_run(struct doctor *d, const struct doctor_check *check)
 	d->check = d->interface = NULL;
 }
 
-/* ---- Output -------------------------------------------------------------- */
-
-struct page {
-	int width;
-	bool colours;
-};
-
-static struct page page_of_stdout(void)
-{
-	struct winsize size = {};
-	struct page page = {.width = 80};
-
-	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col >= 40)
-		page.width = size.ws_col;
-	page.colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
-	return page;
-}
-
-/* Words of text, from a column that has been reached already. */
-static void print_wrapped(const struct page *page, const char *text, int at,
-			  int indent)
-{
-	bool first = true;
-
-	while (*text) {
-		int len = (int)strcspn(text, " ");
-
-		if (!first && at + 1 + len > page->width)
-			at = printf("\n%*s", indent, "") - 1;
-		else if (!first)
-			at += printf(" ");
-		printf("%.*s", len, text);
-		at += len;
-		text += len;
-		text += strspn(text, " ");
-		first = false;
-	}
-	putchar('\n');
-}
-
-enum { INDENT = 6 };
-
-static void print_level(const struct page *page, const char *level)
-{
-	const char *colour = !strcmp(level, "FAIL")   ? "\033[1;31m"
-			     : !strcmp(level, "warn") ? "\033[1;33m"
-						      : "\033[32m";
-
-	if (page->colours)
-		printf("%s%s\033[0m%*s", colour, level,
-		       INDENT - (int)strlen(level), "");
-	else
-		printf("%-*s", INDENT, level);
-}
-
-static const char *text_of(const json_t *finding, const char *key)
-{
-	return json_string_value(json_object_get(finding, key));
-}
-
-static void print_finding(const struct page *page, const json_t *finding)
-{
-	const char *interface = text_of(finding, "interface");
-	char line[1280];
-	const json_t *command;
-	size_t i;
-
-	print_level(page, text_of(finding, "level"));
-	snprintf(line, sizeof(line), "%s%s%s: %s", interface ?: "",
-		 interface ? " " : "", text_of(finding, "check"),
-		 text_of(finding, "text"));
-	print_wrapped(page, line, INDENT, INDENT);
-	/* In one piece, to be copied from the screen. */
-	json_array_foreach(json_object_get(finding, "commands"), i, command)
-		printf(page->colours ? "%*s\033[1m%s\033[0m\n" : "%*s%s\n",
-		       INDENT + 2, "", json_string_value(command));
-}
-
-static void print_level_in_full(const struct page *page, const struct doctor *d,
-				const char *level)
-{
-	const json_t *finding;
-	bool first = true;
-	size_t i;
-
-	json_array_foreach(d->findings, i, finding) {
-		if (strcmp(text_of(finding, "level"), level))
-			continue;
-		if (first)
-			putchar('\n');
-		first = false;
-		print_finding(page, finding);
-	}
-}
-
-/* What is fine by name only: "ok  eth0: mtu, queues". */
-static void print_ok_names(const struct page *page, const struct doctor *d,
-			   const char *interface)
-{
-	const json_t *finding;
-	char line[1024] = "";
-	size_t i, n = 0;
-
-	json_array_foreach(d->findings, i, finding) {
-		const char *of = text_of(finding, "interface");
-
-		if (strcmp(text_of(finding, "level"), "ok") ||
-		    strcmp(of ?: "", interface ?: ""))
-			continue;
-		n += snprintf(line + n, sizeof(line) - n, "%s%s",
-			      n ? ", " : interface ?: "",
-			      n || !interface ? "" : ": ");
-		n += snprintf(line + n, sizeof(line) - n, "%s",
-			      text_of(finding, "check"));
-		if (n >= sizeof(line) - 64)
-			break;
-	}
-	if (!n)
-		return;
-	print_level(page, "ok");
-	print_wrapped(page, line, INDENT, INDENT);
-}
-
-static void print_title(const struct doctor *d)
-{
-	static const char *const sides[] = {
-		[LQOS_TO_INTERNET] = "to the internet",
-		[LQOS_TO_SUBSCRIBERS] = "to subscribers",
-		[LQOS_STICK] = "on a stick",
-	};
-	uint32_t i;
-
-	for (i = 0; i < d->topology.n_ports; i++)
-		printf("%s%s (%s)", i ? ", " : "", d->topology.ports[i].name,
-		       sides[d->topology.ports[i].side]);
-	printf("%s%s\n", i ? "; " : "", d->config);
-}
-
-/* What is wrong comes last: that is what stays on a small screen. */
-static void print_all(const struct doctor *d, bool verbose)
-{
-	struct page page = page_of_stdout();
-
-	print_title(d);
-	if (verbose) {
-		print_level_in_full(&page, d, "ok");
-	} else {
-		putchar('\n');
-		print_ok_names(&page, d, NULL);
-		for (uint32_t i = 0; i < d->topology.n_ports; i++)
-			print_ok_names(&page, d, d->topology.ports[i].name);
-	}
-	print_level_in_full(&page, d, "warn");
-	print_level_in_full(&page, d, "FAIL");
-	if (d->failed)
-		printf("\n%u wrong, %u could be better, %u fine.\n", d->failed,
-		       d->warned, d->ok);
-	else
-		printf("\nNothing is wrong; %u could be better, %u fine.\n",
-		       d->warned, d->ok);
-}
-
-static int print_findings(const struct doctor *d)
-{
-	json_t *all = json_pack("{s:O,s:i,s:i,s:i}", "checks", d->findings,
-				"failed", (int)d->failed, "warned",
-				(int)d->warned, "ok", (int)d->ok);
-
-	if (!all || json_dumpf(all, stdout, JSON_INDENT(2)))
-		return local_fail("cannot print what was found");
-	putchar('\n');
-	json_decref(all);
-	return EXIT_SUCCESS;
-}
-
 /* ---- The command --------------------------------------------------------- */
 
 /* What the configuration's reader complains of is a finding as well. */
@@ -441,10 +265,8 @@ static int examine(struct doctor *d, struct local *l,
 				  strerror(errno));
 	doctor_gather(d, l);
 	doctor_run(d, checks);
-	if (!o->json)
-		print_all(d, o->verbose);
-	else if (print_findings(d))
-		return EXIT_FAILURE;
+	if (doctor_print(d, o))
+		return local_fail("cannot print what was found");
 	return d->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

@@ -108,6 +108,11 @@ void doctor_run(struct doctor *d, const struct doctor_check *checks);
 /* NULL in place of the name: all. */
 const struct doctor_check *doctor_checks(void);
 
+/* ---- doctor_print.c ------------------------------------------------------ */
+
+/* All that was found, on stdout. */
+int doctor_print(const struct doctor *d, const struct local_options *o);
+
 /* ---- doctor_gather.c, doctor_probes.c, doctor_traffic.c ------------------ */
 
 /* Everything but settings, topology and proc. */

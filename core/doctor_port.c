@@ -113,6 +113,7 @@ void doctor_queues(struct doctor *d, const struct doctor_port *p)
 void doctor_offloads(struct doctor *d, const struct doctor_port *p)
 {
 	const char *name = p->port->name;
+	char driver[64];
 	bool fine = true;
 
 	if (p->lro == 1) {
@@ -122,7 +123,10 @@ void doctor_offloads(struct doctor *d, const struct doctor_port *p)
 		doctor_type(d, "ethtool -K %s lro off", name);
 		fine = false;
 	}
+	/* Without hardware a frame keeps its tag. */
 	if (p->rxvlan == 1 &&
+	    !doctor_link(d->sys, driver, sizeof(driver), CLASS "device/driver",
+			 name) &&
 	    (p->port->side == LQOS_STICK || d->settings->address_spaces)) {
 		doctor_fail(d,
 			    "rx-vlan-offload is on: it takes the tag off "

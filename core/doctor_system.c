@@ -330,7 +330,8 @@ void doctor_netfilter(struct doctor *d)
 	char names[128] = "", command[256] = "sysctl -w";
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(tables); i++) {
+	/* lqosd's own bridge is in front of all that. */
+	for (i = 0; i < ARRAY_SIZE(tables) && !d->topology.forwards; i++) {
 		if (doctor_number(d->proc, "sys/net/bridge/bridge-nf-call-%s",
 				  tables[i]) <= 0)
 			continue;

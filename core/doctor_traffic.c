@@ -295,6 +295,11 @@ static void judge(struct doctor *d, const struct doctor_port *p,
 			    "NAT hide them here?",
 			    t->ip, side, d->settings->shaped_devices);
 		doctor_type(d, "tcpdump -c 5 -ni %s ip or ip6", p->port->name);
+	} else if (!known) {
+		doctor_ok(d,
+			  "nothing of subscribers came from the %s side in "
+			  "%u ms",
+			  side, d->listened_ms);
 	} else {
 		doctor_ok(d,
 			  "of %u packets of subscribers, %u arrive on the "

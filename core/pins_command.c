@@ -367,25 +367,33 @@ static json_t *pins_json(const struct local *l)
 			 "libreqos", libreqos_json());
 }
 
-/* The table for people: KiB, and nothing that only a program asks for. */
-static void show_maps(const char *title, json_t *maps)
+/* The table for people: as narrow as a screen. */
+static void show_maps(const char *title, const json_t *maps)
 {
-	json_t *map;
+	json_t *rows = json_array();
+	const json_t *map;
 	size_t i;
 
-	if (!json_array_size(maps))
-		return;
-	printf("\n%s\n", title);
-	json_array_foreach(maps, i, map) {
-		json_int_t bytes =
-			json_integer_value(json_object_get(map, "bytes"));
-
-		json_object_set_new(map, "KiB",
-				    json_integer((bytes + 1023) / 1024));
-		json_object_del(map, "bytes");
-		json_object_del(map, "flags");
+	json_array_foreach(maps, i, map)
+		json_array_append_new(
+			rows,
+			json_pack("{s:O*,s:O,s:O,s:O,s:O,s:O,s:O,s:I}",
+				  "module", json_object_get(map, "module"),
+				  "map", json_object_get(map, "map"), "type",
+				  json_object_get(map, "type"), "key",
+				  json_object_get(map, "key_size"), "value",
+				  json_object_get(map, "value_size"), "entries",
+				  json_object_get(map, "entries"), "id",
+				  json_object_get(map, "id"), "KiB",
+				  (json_integer_value(
+					   json_object_get(map, "bytes")) +
+				   1023) / 1024));
+	if (json_array_size(rows)) {
+		printf("%s\n", title);
+		show_json(stdout, rows, 2);
+		putchar('\n');
 	}
-	show_json(stdout, maps, 2);
+	json_decref(rows);
 }
 
 static void show_run(const json_t *o)
@@ -405,31 +413,33 @@ static void show_run(const json_t *o)
 		printf("lqosd runs on it\n");
 }
 
-static void show_pins(json_t *o)
+/* Who runs on it comes last: that is what stays on a small screen. */
+static void show_pins(const json_t *o)
 {
-	json_t *attached = json_object_get(o, "attached");
-	json_t *maps = json_object_get(o, "maps");
-	json_t *theirs = json_object_get(o, "libreqos");
-	json_t *others = json_object_get(o, "others");
+	const json_t *attached = json_object_get(o, "attached");
+	const json_t *maps = json_object_get(o, "maps");
+	const json_t *others = json_object_get(o, "others");
 	char title[128];
 
-	show_run(o);
-	if (json_array_size(attached)) {
-		printf("\nattached:\n");
-		show_json(stdout, attached, 2);
-	}
 	snprintf(title, sizeof(title),
 		 "%zu maps, %.1f MiB:", json_array_size(maps),
 		 (double)json_integer_value(json_object_get(o, "bytes")) /
 			 (1 << 20));
 	show_maps(title, maps);
-	if (json_array_size(others)) {
-		printf("\nnot lqosd's, and left alone:\n");
-		show_json(stdout, others, 2);
-	}
 	show_maps("LibreQoS's in " BPFFS
 		  " (remove_pinned_maps.sh removes them):",
-		  theirs);
+		  json_object_get(o, "libreqos"));
+	if (json_array_size(others)) {
+		printf("not lqosd's, and left alone:\n");
+		show_json(stdout, others, 2);
+		putchar('\n');
+	}
+	if (json_array_size(attached)) {
+		printf("attached:\n");
+		show_json(stdout, attached, 2);
+		putchar('\n');
+	}
+	show_run(o);
 }
 
 int local_pins(const struct local_options *o)

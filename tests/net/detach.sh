@@ -32,7 +32,7 @@ xps()
 }
 
 PATH=$PATH:/usr/sbin:/sbin
-net_begin 40
+net_begin 48
 ip netns exec "$LAB_NS_SHAPER" sh -c '
 	echo 1 >/sys/class/net/subs/queues/tx-0/xps_cpus' 2>/dev/null
 XPS_BEFORE=$(xps)
@@ -47,6 +47,8 @@ like "before: detach finds nothing" "$(local_ctl detach)" \
 is "... and makes nothing" "$(ls -d "$LAB_PINS" "$LAB_DIR/run" 2>/dev/null)" ""
 
 daemon
+check "a mapping is made by hand, which lqosd may remember" \
+	ctl call steering.add '{"ip": "203.0.113.7", "circuit": "by-hand"}'
 is "pins: the daemon is found to live" "$(pins .run)" live
 is "pins: with its pid" "$(pins .pid)" "$(ctl -j status | jq .pid)"
 is "pins: XDP native on both" \
@@ -106,5 +108,26 @@ check "... packets pass" lab_subs ping -q -n -c 2 -W 5 -I 100.64.1.1 \
 	"$LAB_INET4"
 lab_stop
 is "... and it stops cleanly" $? 0
-is "no sanitizer reports" "$(sanitizer_reports)" ""
 rmdir "$LAB_PINS" 2>/dev/null
+
+# Where lqosd forwards by itself there is more to put back.
+lab_down
+# shellcheck disable=SC2034 # lab.sh's
+LAB_TOPOLOGY=xdp
+lab_up || bail "no lab"
+lab_ini
+daemon
+is "bridge = xdp: pins show what forwards" \
+	"$(pins '[.attached[] | select(.hook == "tc ingress") |
+		.interface + ":" + .program] | sort | join(" ")')" \
+	"inet:lq_forward subs:lq_forward"
+lab_stop KILL
+check "bridge = xdp: killed, it forwards on" \
+	lab_subs ping -q -n -c 2 -W 5 -I 100.64.1.1 "$LAB_INET4"
+check "bridge = xdp: detach" local_ctl detach
+is "... no XDP program" "$(xdp subs) $(xdp inet)" "none none"
+is "... no clsact" "$(lab_shaper tc qdisc show | grep clsact)" ""
+is "... no longer promiscuous" \
+	"$(ip -n "$LAB_NS_SHAPER" link show | grep -c PROMISC)" 0
+is "... nothing is pinned" "$(pins .run)" none
+is "no sanitizer reports" "$(sanitizer_reports)" ""

@@ -399,6 +399,9 @@ static void netfilter(void **state)
 	expect("warn", "goes through iptables, ip6tables (",
 	       "sysctl -w net.bridge.bridge-nf-call-iptables=0 "
 	       "net.bridge.bridge-nf-call-ip6tables=0");
+	d.topology.forwards = true;
+	run(doctor_netfilter);
+	expect("ok", "do not go through", NULL);
 }
 
 static void libreqos(void **state)
@@ -555,6 +558,9 @@ static void offloads(void **state)
 	run_port(doctor_offloads, 0);
 	expect("ok", "as they should", NULL);
 	settings.address_spaces = true;
+	run_port(doctor_offloads, 0);
+	expect("ok", "as they should", NULL); /* no hardware */
+	put_link("sys/class/net/eth0/device/driver", "../../drivers/ixgbe");
 	run_port(doctor_offloads, 0);
 	expect("FAIL", "address spaces", "ethtool -K eth0 rxvlan off");
 	settings.address_spaces = false;
@@ -908,6 +914,10 @@ static void direction(void **state)
 	t->frames = t->ip = 300;
 	run_port(doctor_direction, 0);
 	expect("warn", "none of 300 packets", "tcpdump");
+	t->ip = 3;
+	run_port(doctor_direction, 0);
+	expect("ok", "nothing of subscribers came", NULL);
+	t->ip = 300;
 	t->to_subscribers = 190;
 	t->from_subscribers = 10;
 	run_port(doctor_direction, 0);
