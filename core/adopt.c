@@ -23,6 +23,16 @@
 #define WHO   "datapath"
 #define FRESH "lqos:fresh" /* LQOS_FRESH of lqos/packet.bpf.h */
 
+/* As far as the kernel keeps it.  libbpf would go on with the pin's. */
+static bool same_name(int fd, const struct bpf_map *map)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+
+	return !bpf_obj_get_info_by_fd(fd, &info, &len) &&
+	       !strncmp(info.name, bpf_map__name(map), sizeof(info.name) - 1);
+}
+
 /* The pin of map, if it fits; else -errno and why.  -ENOENT: there is none. */
 static int open_fitting(const struct pins *pins, const char *module,
 			const struct bpf_object *obj, const struct bpf_map *map,
@@ -36,6 +46,10 @@ static int open_fitting(const struct pins *pins, const char *module,
 	}
 	if (!layout_fits(fd, obj, map, why, size))
 		return -EPROTO;
+	if (!same_name(fd, map)) {
+		snprintf(why, size, "it is another map");
+		return -EPROTO;
+	}
 	return steal_fd(&fd);
 }
 

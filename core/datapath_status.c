@@ -126,15 +126,16 @@ static json_t *counters_json(const struct core_datapath *dp)
 
 json_t *core_datapath_status(struct core_datapath *dp)
 {
-	return json_pack("{s:o,s:o,s:s,s:o,s:s,s:b,s:o}", "bypass",
-			 bypass_json(dp), "interfaces", interfaces_json(dp),
-			 "bridge",
-			 dp->stick		 ? "stick"
-			 : dp->topology.forwards ? "xdp"
-						 : "linux",
-			 "chains", chains_json(dp), "metadata",
-			 dp->core->settings.metadata, "steered",
-			 (int)dp->steered, "counters", counters_json(dp));
+	return json_pack(
+		"{s:o,s:o,s:s,s:o,s:s,s:b,s:{s:i,s:i},s:o}", "bypass",
+		bypass_json(dp), "interfaces", interfaces_json(dp), "bridge",
+		dp->stick		? "stick"
+		: dp->topology.forwards ? "xdp"
+					: "linux",
+		"chains", chains_json(dp), "metadata",
+		dp->core->settings.metadata, "steered", (int)dp->steered,
+		"earlier_maps", "taken_over", (int)dp->adopted, "discarded",
+		(int)dp->discarded, "counters", counters_json(dp));
 }
 
 static void add_map(json_t *out, const char *module, int fd)

@@ -85,7 +85,7 @@ pin()
 	echo "$LAB_PINS/maps/$1"
 }
 
-net_begin 48
+net_begin 49
 PATH=$PATH:/usr/sbin:/sbin
 CSV=$LAB_DIR/ShapedDevices.csv
 cp "$LAB_HERE/ShapedDevices.csv" "$CSV"
@@ -105,6 +105,8 @@ die
 again
 is "killed: the next start says how many maps it took over" \
 	"$(said '[1-9][0-9]* maps of the earlier run taken over .* 0 discarded')" 1
+at_least "... and so does its status" \
+	"$(ctl -j status | jq .earlier_maps.taken_over)" 5
 at_least "its counters go on" "$(received)" "$BEFORE"
 is "all have the slot they had" "$(slots)" "$SLOTS"
 settle

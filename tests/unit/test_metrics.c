@@ -215,6 +215,23 @@ static void test_slot_given_anew(void **state)
 	core_metrics_slot_reset(f->core.metrics, SLOTS + 100);
 }
 
+static void test_slot_of_an_earlier_run(void **state)
+{
+	struct fixture *f = *state;
+	const struct core_cell *cell;
+
+	f->counter[2] = 5000;
+	core_metrics_slot_resume(f->core.metrics, 2);
+	core_metrics_tick(f->core.metrics);
+	usleep(10000);
+	f->seen[2] = f->tick;
+	core_metrics_tick(f->core.metrics);
+	cell = subscribers(f)->rows[0].cells;
+	assert_int_equal(cell[0].value, 5000);
+	assert_int_equal(cell[0].rate, 0);
+	core_metrics_slot_resume(f->core.metrics, SLOTS + 100);
+}
+
 static void test_columns_go_with_their_module(void **state)
 {
 	struct fixture *f = *state;
@@ -259,6 +276,7 @@ int main(void)
 		TEST(test_rates),
 		TEST(test_counter_started_afresh),
 		TEST(test_slot_given_anew),
+		TEST(test_slot_of_an_earlier_run),
 		TEST(test_columns_go_with_their_module),
 		TEST(test_bad_columns),
 	};
