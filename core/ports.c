@@ -15,7 +15,7 @@
 
 #define WHO "datapath"
 
-enum { INTERFACE_WAIT_MS = 10000, RETRY_TICKS = 10 };
+enum { INTERFACE_WAIT_MS = 10000, RETRY_TICKS = 3 };
 
 _Static_assert((int)DP_PORTS == (int)CORE_PORTS_MAX, "room for all");
 
