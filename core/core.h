@@ -57,6 +57,7 @@ struct core {
 	struct core_metrics *metrics;
 	struct core_registry *registry;
 	struct core_files *files;
+	struct core_journal *journal;
 	struct pins *pins;
 	struct core_datapath *datapath;
 	struct core_loader *loader;
@@ -506,6 +507,21 @@ int core_files_reload(struct core_files *files);
 /* The same from now on whenever they have changed and settled, if so
  * configured.  Ends with the core's context. */
 int core_files_watch(struct core_files *files);
+
+/* ---- journal.c: what is mapped by hand outlives a run -------------------- */
+
+/* Maps again what RUN_DIR/mappings says was mapped by hand, and from now on
+ * that file is kept; that it cannot be is logged, and no failure. */
+int core_journal_open(struct core_journal **out, struct core *core);
+void core_journal_close(struct core_journal **journal);
+/* journal may be NULL: then nothing is kept. */
+void core_journal_add(struct core_journal *journal, const struct lqos_prefix *p,
+		      const char *circuit_id);
+/* Of one by hand. */
+void core_journal_del(struct core_journal *journal,
+		      const struct lqos_prefix *p);
+/* None by hand is left. */
+void core_journal_clear(struct core_journal *journal);
 
 /* ---- slots.c: which circuit has which slot ------------------------------- */
 

@@ -453,6 +453,8 @@ static int start(struct daemon *d, const struct arguments *a)
 	if (!rc)
 		rc = prepare(d, a);
 	if (!rc)
+		rc = core_journal_open(&core->journal, core);
+	if (!rc)
 		rc = start_services(d);
 	return rc ? rc : start_traffic(d);
 }
@@ -491,6 +493,7 @@ static void tear_down(struct daemon *d)
 	core_metrics_free(&core->metrics);
 	core_feed_free(&core->feed);
 	core_bus_free(&core->bus);
+	core_journal_close(&core->journal);
 	core_files_free(&core->files);
 	core_registry_free(&core->registry);
 	core_loop_free(&core->loop);

@@ -198,9 +198,11 @@ int lqos_mapping_add(struct lqos_ctx *ctx, const struct lqos_mapping *m,
 	if (!*circuit_id)
 		circuit_id = core_prefix_text(&p, text, sizeof(text));
 	rc = map_by_hand(r, circuit_id, &p, why, why_size);
-	if (!rc)
-		core_registry_notify(r);
-	return rc;
+	if (rc)
+		return rc;
+	core_journal_add(ctx->core->journal, &p, circuit_id);
+	core_registry_notify(r);
+	return 0;
 }
 
 int lqos_mapping_del(struct lqos_ctx *ctx, const char *ip, char *why,
@@ -225,6 +227,7 @@ int lqos_mapping_del(struct lqos_ctx *ctx, const char *ip, char *why,
 		return -ENOENT;
 	}
 	c = m->circuit;
+	core_journal_del(ctx->core->journal, &m->p);
 	core_mapping_remove(r, m);
 	core_circuit_settle(r, c);
 	core_registry_notify(r);
@@ -244,6 +247,7 @@ int lqos_mapping_clear(struct lqos_ctx *ctx)
 		core_circuit_clear(r, c);
 		core_circuit_settle(r, c);
 	}
+	core_journal_clear(ctx->core->journal);
 	core_registry_notify(r);
 	return n;
 }
