@@ -135,6 +135,40 @@ static void show_status(json_t *status, bool verbose)
 		show_paragraph(status, key);
 }
 
+/* ---- steering.plan ------------------------------------------------------- */
+
+static json_int_t number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+static void show_plan(json_t *value, bool verbose)
+{
+	static const char *const kinds[][2] = {
+		{"add", "to add"},
+		{"remove", "to remove"},
+		{"change", "to change"},
+		{"drift", "to mend in the kernel"},
+	};
+	json_int_t n, not_shown = number(value, "not_shown");
+	const char *comma = "";
+
+	(void)verbose;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		n = number(value, kinds[i][0]);
+		if (!n)
+			continue;
+		printf("%s%" JSON_INTEGER_FORMAT " %s", comma, n, kinds[i][1]);
+		comma = ", ";
+	}
+	puts(*comma ? "" : "files and kernel agree: nothing to change");
+	if (*comma)
+		show_json(stdout, json_object_get(value, "changes"), 0);
+	if (not_shown)
+		printf("and %" JSON_INTEGER_FORMAT " more: limit=N shows N\n",
+		       not_shown);
+}
+
 /* ---- Methods of a module ------------------------------------------------- */
 
 static char *member(const json_t *object, const char *key)
@@ -175,6 +209,7 @@ static const struct {
 } answers[] = {
 	{"core.bypass", show_bypass},
 	{"core.status", show_status},
+	{"steering.plan", show_plan},
 };
 
 void answer_show(const char *method, json_t *value, bool verbose)

@@ -25,8 +25,9 @@ offers()
 	)" "^<$regex>\$"
 }
 
-net_begin 36
-lab_ini
+net_begin 39
+cp "$NET_TOP/etc/ShapedDevices.csv" "$LAB_DIR/some.csv" || bail "no file"
+lab_ini "shaped_devices=$LAB_DIR/some.csv" watch_files=no
 offers "without a daemon: commands" "status" st
 offers "options" "--timeout=" --ti
 offers "options that have no letter" "--for= --force" --fo
@@ -68,6 +69,20 @@ is "... for programs" "$(ctl -j steering explain 2001:db8:20::5 |
 	jq -r '"\(.prefix) \(.circuit_id)"')" "2001:db8:20::/56 1008"
 like "explain: nobody's" "$(ctl steering explain 192.0.2.77)" \
 	"no prefix of a subscriber holds it"
+is "plan: nothing to do" "$(ctl steering plan)" \
+	"files and kernel agree: nothing to change"
+sed -i 's/100\.64\.1\.1,/100.64.1.201,/; /^1009,/d' "$LAB_DIR/some.csv"
+is "plan: one address for another, one circuit less" \
+	"$(ctl steering plan |
+		awk 'NR == 1 { print } NR > 1 { print $1, $2, $3 }')" \
+	"1 to add, 3 to remove
+change ip circuit_id
+remove 100.64.1.1/32 1001
+remove 100.64.3.1/32 1009
+remove 2001:db8:1009::1/128 1009
+add 100.64.1.201/32 1001"
+like "plan: cut short" "$(ctl steering plan limit=1)" \
+	'^and 3 more: limit=N shows N$'
 check "flush" ctl steering flush
 
 is "bypass status: off" "$(ctl bypass status)" "bypass is off"
