@@ -29,7 +29,8 @@ struct core_slots {
 	struct dp_circuit *now;	 /* by slot */
 	struct dp_circuit *then; /* of the run before; NULL: none */
 	uint32_t *known;	 /* slots of then, by id */
-	uint32_t n_known, n_held;
+	uint32_t n_known;
+	uint32_t next_known; /* none before it is held */
 	struct core_slots_kernel kernel;
 };
 
@@ -115,7 +116,7 @@ static void forget_then(struct core_slots *s)
 	free(s->known);
 	s->then = NULL;
 	s->known = NULL;
-	s->n_known = 0;
+	s->n_known = s->next_known = 0;
 }
 
 void core_slots_free(struct core_slots **slots)
@@ -154,7 +155,6 @@ int core_slots_remember(struct core_slots *s, const struct dp_circuit *then)
 			push(s, slot);
 		}
 	}
-	s->n_held = s->n_known;
 	qsort_r(s->known, s->n_known, sizeof(*s->known), by_id, s->then);
 	return 0;
 }
@@ -203,13 +203,15 @@ static uint32_t held_for(struct core_slots *s, const struct dp_circuit *circuit)
 	return 0;
 }
 
-static uint32_t any_held(const struct core_slots *s)
+static uint32_t any_held(struct core_slots *s)
 {
-	uint32_t i;
+	uint32_t slot;
 
-	for (i = 0; s->n_held && i < s->n_known; i++)
-		if (s->state[s->known[i]] & SLOT_HELD)
-			return s->known[i];
+	for (; s->next_known < s->n_known; s->next_known++) {
+		slot = s->known[s->next_known];
+		if (s->state[slot] & SLOT_HELD)
+			return slot;
+	}
 	return 0;
 }
 
@@ -255,10 +257,7 @@ uint32_t core_slots_take(struct core_slots *s, const char *circuit_id)
 		slot = any_held(s);
 	if (!slot)
 		return 0;
-	if (s->state[slot] & SLOT_HELD) {
-		s->state[slot] &= ~SLOT_HELD;
-		s->n_held--;
-	}
+	s->state[slot] &= ~SLOT_HELD;
 	s->now[slot] = circuit;
 	tell_kernel(s, slot);
 	return slot;
@@ -307,6 +306,5 @@ void core_slots_connect(struct core_slots *s,
 		s->state[slot] &= ~SLOT_HELD;
 		tell_kernel(s, slot);
 	}
-	s->n_held = 0;
 	forget_then(s);
 }
