@@ -37,6 +37,16 @@ struct {
 	__type(value, __u32);
 } st_queues SEC(".maps");
 
+/* For the daemon that comes after this one: by node of the network its class.
+ * Entry 0 is a hash of the network and the queues that they are of; 0: none. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, ST_TREE);
+	__type(key, __u32);
+	__type(value, __u64);
+} st_tree SEC(".maps");
+
 static __always_inline void count(enum st_counter which)
 {
 	__u32 cpu = bpf_get_smp_processor_id();

@@ -5,7 +5,7 @@
 
 #include <linux/types.h>
 
-enum { ST_CPUS_MAX = 1024 };
+enum { ST_CPUS_MAX = 1024, ST_TREE = 65536 };
 
 enum st_counter {
 	ST_REDIRECTED, /* to the CPU of its subscriber, or by hash */

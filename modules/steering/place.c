@@ -16,9 +16,12 @@ static uint64_t add_to_hash(uint64_t hash, const void *data, size_t len)
 	return hash;
 }
 
-static uint64_t hash_tree(struct lqos_ctx *ctx)
+/* Of the network and the queues: what a plan was made for. */
+static uint64_t hash_tree(const struct steering *st)
 {
-	uint64_t hash = 0xcbf29ce484222325ULL;
+	uint64_t hash = add_to_hash(0xcbf29ce484222325ULL, &st->queues,
+				    sizeof(st->queues));
+	struct lqos_ctx *ctx = st->ctx;
 	uint32_t i;
 
 	for (i = 0; i < lqos_nodes(ctx); i++) {
@@ -29,7 +32,7 @@ static uint64_t hash_tree(struct lqos_ctx *ctx)
 		hash = add_to_hash(hash, &node->down_max,
 				   sizeof(node->down_max));
 	}
-	return hash;
+	return hash ?: 1;
 }
 
 static int new_plan(struct steering *st, struct plan **out)
@@ -80,7 +83,44 @@ static int reserve_own(const struct lqos_prefix *p, void *plan)
 	return 0;
 }
 
-static int fill_plan(struct steering *st, struct plan *plan)
+/* Whose class an earlier run had given him keeps it, and so does every node,
+ * where network and queues are the same: what shapes them need not change. */
+static void keep_earlier(struct steering *st, struct plan *plan)
+{
+	uint32_t slots = lqos_subscriber_slots(st->ctx), i, cpu, handle;
+	uint32_t nodes = 0, circuits = 0;
+	const struct lqos_subscriber *s;
+
+	for (i = 1; i < lqos_nodes(st->ctx); i++)
+		nodes += !plan_keep_node(plan, i, (uint32_t)st->saved[i]);
+	for (i = 1; i < slots; i++) {
+		s = lqos_subscriber(st->ctx, i);
+		if (s && !steering_is_by_hand(st, s) &&
+		    !lqos_placed_before(st->ctx, i, &cpu, &handle))
+			circuits += !plan_keep(plan, i, handle);
+	}
+	lqos_log(st->ctx, LQOS_INFO,
+		 "%u nodes and %u circuits keep the classes that the run "
+		 "before gave them",
+		 nodes, circuits);
+}
+
+/* For the next run.  Whole at every moment: it may be our last. */
+static void save_tree(struct steering *st)
+{
+	uint32_t n = lqos_nodes(st->ctx), i;
+
+	if (!st->running)
+		return;
+	__atomic_store_n(&st->saved[0], 0, __ATOMIC_SEQ_CST);
+	if (n > ST_TREE)
+		return;
+	for (i = 1; i < n; i++)
+		st->saved[i] = plan_node_handle(st->plan, i);
+	__atomic_store_n(&st->saved[0], st->tree, __ATOMIC_SEQ_CST);
+}
+
+static int fill_plan(struct steering *st, struct plan *plan, uint64_t tree)
 {
 	uint32_t slots = lqos_subscriber_slots(st->ctx), slot;
 	const struct lqos_subscriber *s;
@@ -91,6 +131,9 @@ static int fill_plan(struct steering *st, struct plan *plan)
 		if (s && !steering_is_by_hand(st, s))
 			rc = plan_add(plan, slot, s->node, s->down_max);
 	}
+	if (!rc && !st->plan && st->saved[0] == tree &&
+	    lqos_nodes(st->ctx) <= ST_TREE)
+		keep_earlier(st, plan);
 	return rc ?: plan_make(plan);
 }
 
@@ -170,7 +213,7 @@ static void place_all(struct steering *st)
  * plan there was serves on where a new one fails. */
 static int make_plan(struct steering *st)
 {
-	uint64_t tree = hash_tree(st->ctx);
+	uint64_t tree = hash_tree(st);
 	bool fresh = !st->plan || tree != st->tree;
 	struct plan *plan = st->plan;
 	int rc = fresh ? new_plan(st, &plan) : 0;
@@ -185,7 +228,7 @@ static int make_plan(struct steering *st)
 	st->released = false;
 	if (!fresh)
 		return 0;
-	rc = fill_plan(st, plan);
+	rc = fill_plan(st, plan, tree);
 	if (rc) {
 		plan_free(&plan);
 		return rc;
@@ -193,6 +236,7 @@ static int make_plan(struct steering *st)
 	plan_free(&st->plan);
 	st->plan = plan;
 	st->tree = tree;
+	save_tree(st);
 	return 0;
 }
 
@@ -206,6 +250,12 @@ int steering_place(struct steering *st)
 				 "cannot plan: circuits stay where they are");
 	place_all(st);
 	return 0;
+}
+
+void steering_runs(struct steering *st)
+{
+	st->running = true;
+	save_tree(st);
 }
 
 void steering_catch_up(struct steering *st)

@@ -123,6 +123,12 @@ static void on_change(void *arg)
 	steering_changed(arg);
 }
 
+/* The loop turns. */
+static void on_running(void *arg)
+{
+	steering_runs(arg);
+}
+
 static void on_timer(void *arg)
 {
 	steering_look_at_cpus(arg);
@@ -179,11 +185,17 @@ static int start(struct lqos_ctx *ctx, const void *config, void **state)
 	if (rc)
 		return rc;
 	st->counters = view;
+	rc = lqos_map_view(ctx, bpf_map__fd(st->skel->maps.st_tree), &view);
+	if (rc)
+		return rc;
+	st->saved = view;
 	rc = steering_set_queues(st);
 	if (!rc)
 		rc = steering_place(st);
 	if (!rc)
 		rc = lqos_subscribers_watch(ctx, on_change, st);
+	if (!rc)
+		rc = lqos_timer_once(ctx, 0, on_running, st, NULL);
 	if (!rc)
 		rc = lqos_timer_every(ctx, CPUS_MS, on_timer, st, NULL);
 	if (!rc)

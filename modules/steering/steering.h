@@ -27,6 +27,8 @@ struct steering {
 	struct plan *plan;
 	uint64_t tree;	     /* hash of the nodes the plan was made for */
 	struct given *given; /* by slot */
+	uint64_t *saved;     /* st_tree of bpf/steering.bpf.c */
+	bool running;	     /* what is saved is this run's */
 	bool changed;	     /* the plan is behind the registry */
 	bool by_hand;	     /* classes were given by hand */
 	bool released;	     /* one of them may be free again */
@@ -60,6 +62,8 @@ uint32_t steering_up_offset(const struct steering *st);
 
 /* Makes the plan follow the registry, and puts everybody there. */
 int steering_place(struct steering *st);
+/* All is attached: from here on what is saved for the next run is ours. */
+void steering_runs(struct steering *st);
 /*
  * The registry has changed: whoever needs a class gets it before the loop waits
  * again, however many changes there are until then.

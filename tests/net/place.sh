@@ -49,7 +49,7 @@ goes_to()
 mapfile -t ONLINE < <(taskset -cp $$ | sed 's/.*: //' | tr , '\n' |
 	while IFS=- read -r from to; do seq "$from" "${to:-$from}"; done)
 CPU0=${ONLINE[0]}
-net_begin 26
+net_begin 30
 
 lab_ini && daemon
 make_htb
@@ -98,6 +98,30 @@ for ((i = 0; i < 50; i++)); do
 	sleep 0.1
 done
 is "... which is done by a reload" "$PLAN" "[0,0,0]"
+
+# A crash, other rates and one more: whoever was there stays where he was.
+ctl -j steering tree >"$LAB_DIR/tree.json"
+lab_stop KILL
+{
+	sed -E 's/^(10[0-9]{2}.*),[0-9.]+,[0-9.]+,[0-9.]+,[0-9.]+,/\1,1,1,7,7,/' \
+		"$LAB_DIR/devices.csv"
+	echo '1099,New,CPE-1099,Router,,,,,100.64.7.9,,1,1,900,9,'
+} >"$LAB_DIR/changed.csv"
+cp "$LAB_DIR/changed.csv" "$LAB_DIR/devices.csv"
+daemon
+is "other rates after a crash: all rates are others" \
+	"$(ctl -j steering tree | jq -c '[.circuits[].down_max] | unique')" \
+	"[7000000,900000000]"
+is "... every circuit keeps class and CPU" "$(ctl -j steering tree |
+	jq -c '[.circuits[] | select(.circuit_id != "1099") |
+		[.circuit_id, .class, .parent, .cpu]] | sort')" \
+	"$(jq -c '[.circuits[] | [.circuit_id, .class, .parent, .cpu]] |
+		sort' "$LAB_DIR/tree.json")"
+is "... and every node" \
+	"$(ctl -j steering tree | jq -c '[.nodes[] | [.name, .class]]')" \
+	"$(jq -c '[.nodes[] | [.name, .class]]' "$LAB_DIR/tree.json")"
+like "... which the log says" "$(cat "$LAB_LOG")" \
+	"8 nodes and 19 circuits keep the classes"
 
 check "pings to warm up" pings
 BEFORE=$(tries)

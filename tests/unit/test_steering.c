@@ -10,6 +10,8 @@ enum { MANY = 16, POSSIBLE = 8 };
 
 static const uint32_t cpus[] = {4, 5};
 static uint32_t online[POSSIBLE], n_online, spread[POSSIBLE];
+static uint64_t saved[ST_TREE];
+static uint32_t before[MANY + 1]; /* by slot: its class in the run before */
 static struct steering *st;
 static char reply_text[4096];
 
@@ -20,6 +22,20 @@ uint32_t __wrap_lqos_cpus(struct lqos_ctx *ctx, const uint32_t **list)
 	(void)ctx;
 	*list = online;
 	return n_online;
+}
+
+/* Linked with --wrap=lqos_placed_before. */
+int __wrap_lqos_placed_before(struct lqos_ctx *ctx, uint32_t slot,
+			      uint32_t *cpu, uint32_t *handle);
+int __wrap_lqos_placed_before(struct lqos_ctx *ctx, uint32_t slot,
+			      uint32_t *cpu, uint32_t *handle)
+{
+	(void)ctx;
+	if (!before[slot])
+		return -ENOENT;
+	*cpu = 0;
+	*handle = before[slot];
+	return 0;
 }
 
 static int start_steering(uint32_t slots)
@@ -36,6 +52,7 @@ static int start_steering(uint32_t slots)
 	for (uint32_t i = 0; i < POSSIBLE; i++)
 		st->stand_ins[i] = i;
 	st->spread = spread;
+	st->saved = saved;
 	n_online = 2;
 	memcpy(online, cpus, sizeof(cpus));
 	st->given = calloc(slots + 1, sizeof(*st->given));
@@ -550,6 +567,114 @@ static void stand_ins_share(void **state)
 	assert_int_equal(spread[2], 2);
 }
 
+/* As if lqosd was killed and started again. */
+static void start_again(const char *csv)
+{
+	uint32_t slot;
+
+	for (slot = 1; slot <= MANY; slot++) {
+		before[slot] = st->given[slot].handle;
+		if (lqos_subscriber(module, slot))
+			lqos_place(module, slot, UINT32_MAX, 0);
+		st->given[slot] = (struct given){};
+	}
+	plan_free(&st->plan);
+	st->running = false;
+	load(csv);
+	log_capture();
+	assert_int_equal(steering_place(st), 0);
+}
+
+#define OTHER_RATES                                                     \
+	HEADER                                                          \
+	"zz,Zoe,D1,AP,\"100.64.0.1,100.64.0.2\",2001:db8:1::/56,1,10\n" \
+	"aa,Ann,D2,Site,100.64.0.3,,200,5\n"                            \
+	"mm,Max,,,100.64.0.4,,3,5\n"                                    \
+	"nn,Nic,,,100.64.0.5,,900,5\n"
+
+static void kept(void **state)
+{
+	static const char *const circuits[] = {"zz", "aa", "mm"};
+	uint32_t handles[3], site, ap;
+	uint64_t tree;
+
+	(void)state;
+	memset(before, 0, sizeof(before));
+	memset(saved, 0, sizeof(saved));
+	load(THREE);
+	turn();
+	assert_int_equal(saved[0], 0);
+	steering_runs(st);
+	tree = saved[0];
+	assert_int_not_equal(tree, 0);
+	site = plan_node_handle(st->plan, 1);
+	ap = plan_node_handle(st->plan, 2);
+	assert_int_equal(saved[1], site);
+	assert_int_equal(saved[2], ap);
+	for (int i = 0; i < 3; i++)
+		handles[i] = handle_of(circuits[i]);
+
+	start_again(OTHER_RATES);
+	assert_true(log_has("2 nodes and 3 circuits keep the classes"));
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(handle_of(circuits[i]), handles[i]);
+	assert_int_equal(plan_node_handle(st->plan, 1), site);
+	assert_int_equal(plan_node_handle(st->plan, 2), ap);
+	assert_int_not_equal(handle_of("nn"), 0);
+	says("100.64.0.4", "queue 2 was kept for mm as it was before");
+	check();
+
+	/* Without what was saved, it is another plan. */
+	saved[0] = 0;
+	start_again(OTHER_RATES);
+	assert_false(log_has("keep the classes"));
+	assert_int_equal(handle_of("mm") >> 16, 1);
+}
+
+/* Another network or other queues: a plan from scratch. */
+static void not_kept(void **state)
+{
+	(void)state;
+	memset(before, 0, sizeof(before));
+	memset(saved, 0, sizeof(saved));
+	load(THREE);
+	turn();
+	steering_runs(st);
+	st->queues = 1;
+	start_again(THREE);
+	assert_false(log_has("keep the classes"));
+	assert_int_equal(handle_of("mm") >> 16, 1);
+	/* And the next one knows that. */
+	steering_runs(st);
+	start_again(THREE);
+	assert_true(log_has("2 nodes and 3 circuits keep the classes"));
+	steering_runs(st);
+	change_tree();
+	start_again(THREE);
+	assert_false(log_has("keep the classes"));
+}
+
+/* What was saved makes no sense: those that do are kept, all have a class. */
+static void spoiled(void **state)
+{
+	(void)state;
+	memset(before, 0, sizeof(before));
+	memset(saved, 0, sizeof(saved));
+	load(THREE);
+	turn();
+	steering_runs(st);
+	saved[1] = 0x90003;
+	saved[2] = ~0ULL;
+	start_again(THREE);
+	assert_true(log_has("0 nodes and 1 circuits keep the classes"));
+	assert_int_not_equal(handle_of("zz"), 0);
+	assert_int_not_equal(handle_of("aa"), 0);
+	assert_int_not_equal(plan_node_handle(st->plan, 1), 0);
+	assert_int_equal(handle_of("zz") >> 16,
+			 plan_node_handle(st->plan, 1) >> 16);
+	check();
+}
+
 static void titles_fit(void **state)
 {
 	size_t i;
@@ -577,6 +702,9 @@ int main(void)
 		TEST(explained),
 		TEST(cpus_come_and_go),
 		TEST(stand_ins_share),
+		TEST(kept),
+		TEST(not_kept),
+		TEST(spoiled),
 		TEST(titles_fit),
 	};
 
