@@ -652,6 +652,8 @@ int core_lock_take(int *fd, const char *run_dir);
  * is, and *holder its pid (0: unknown).
  */
 int core_lock_take_left(int *fd, const char *run_dir, pid_t *holder);
+/* The daemon that has it, which is not disturbed; 0: none that can be seen. */
+pid_t core_lock_holder(const char *run_dir);
 
 /* ---- status.c: the core's own bus methods -------------------------------- */
 

@@ -41,7 +41,7 @@ int pins_publish(struct pins *pins);
 void pins_commit(const struct pins *pins);
 /* All stays as it is when they are closed. */
 void pins_keep(struct pins *pins);
-/* fn for each pinned XDP link; it may unlink it. */
+/* fn for each pinned XDP link; it may unlink it.  NULL has none. */
 int pins_each_link(const struct pins *pins,
 		   void (*fn)(const char *path, void *arg), void *arg);
 

@@ -240,14 +240,18 @@ static int configure(struct doctor *d, struct local *l,
 	if (!broken &&
 	    (*d->settings->to_internet || *d->settings->to_subscribers))
 		broken = core_topology_read(&d->topology, d->settings);
-	if (!broken && !d->topology.n_ports)
+	if (!broken && !d->topology.n_ports) {
 		doctor_fail(d,
-			    "%s: no interface is configured: set to_internet "
-			    "and to_subscribers, or give -i IF,IF",
-			    l->config_path),
-			doctor_type(d, "ip -br link");
-	else if (!broken)
-		doctor_ok(d, "%s makes sense", l->config_path);
+			    "no interface is configured: set to_internet and "
+			    "to_subscribers in %s, or give -i IF,IF",
+			    l->config_path);
+		doctor_type(d, "ip -br link");
+	} else if (!broken) {
+		doctor_ok(d,
+			  l->config_found ? "%s makes sense"
+					  : "no %s: defaults",
+			  l->config_path);
+	}
 	core_log_sink(NULL, NULL);
 	local_log(true);
 	return 0;
@@ -263,7 +267,7 @@ static int examine(struct doctor *d, struct local *l,
 	if (d->proc < 0 || d->sys < 0)
 		return local_fail("cannot open /proc and /sys: %s",
 				  strerror(errno));
-	doctor_gather(d, l);
+	doctor_gather(d);
 	doctor_run(d, checks);
 	if (doctor_print(d, o))
 		return local_fail("cannot print what was found");

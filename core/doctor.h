@@ -116,7 +116,7 @@ int doctor_print(const struct doctor *d, const struct local_options *o);
 /* ---- doctor_gather.c, doctor_probes.c, doctor_traffic.c ------------------ */
 
 /* Everything but settings, topology and proc. */
-void doctor_gather(struct doctor *d, const struct local *l);
+void doctor_gather(struct doctor *d);
 extern const struct doctor_probe doctor_probes[];
 /* As struct doctor's jited. */
 int doctor_is_jited(void);

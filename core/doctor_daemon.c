@@ -28,8 +28,7 @@ void doctor_daemon(struct doctor *d)
 		doctor_fail(d,
 			    "lqosd (pid %d) lives, but does not answer at "
 			    "%s/bus",
-			    d->daemon > 0 ? (int)d->daemon : 0,
-			    d->settings->run_dir);
+			    (int)d->daemon, d->settings->run_dir);
 		doctor_type(d, "systemctl restart lqosd");
 	} else if (d->left) {
 		doctor_warn(d, "no lqosd runs, but what a dead one left is "

@@ -186,7 +186,7 @@ static void gather_traffic(struct doctor *d)
 		close(tries.v6);
 }
 
-void doctor_gather(struct doctor *d, const struct local *l)
+void doctor_gather(struct doctor *d)
 {
 	struct local_pin_counts pins;
 
@@ -195,9 +195,7 @@ void doctor_gather(struct doctor *d, const struct local *l)
 	d->root = !geteuid();
 	d->jited = doctor_is_jited();
 	d->cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	d->daemon = local_daemon(l);
-	if (d->daemon < 0 && d->daemon != -ESRCH)
-		d->daemon = 0;
+	d->daemon = core_lock_holder(d->settings->run_dir);
 	ask_daemon(d);
 	if (d->status && !d->daemon)
 		d->daemon =

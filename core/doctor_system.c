@@ -297,7 +297,7 @@ static long files_limit(struct doctor *d)
 	long limit;
 	int fd;
 
-	if (d->daemon > 0)
+	if (d->daemon)
 		snprintf(path, sizeof(path), "%d/limits", (int)d->daemon);
 	fd = openat(d->proc, path, O_RDONLY | O_CLOEXEC);
 	f = fd < 0 ? NULL : fdopen(fd, "r");
@@ -318,7 +318,7 @@ void doctor_limits(struct doctor *d)
 	doctor_warn(d,
 		    "%s may open %ld files only, too few for %d clients of "
 		    "the bus and the maps",
-		    d->daemon > 0 ? "lqosd" : "a process of yours", files,
+		    d->daemon ? "lqosd" : "a process of yours", files,
 		    CORE_BUS_CLIENTS_MAX);
 	doctor_type(d, "systemctl edit lqosd    # [Service] LimitNOFILE=65536");
 }

@@ -17,12 +17,9 @@ int local_open(struct local *l, const struct local_options *o)
 
 	memset(l, 0, sizeof(*l));
 	l->config_path = path;
-	if (!o->config && access(path, F_OK) && errno == ENOENT) {
-		l->config_path = "defaults";
-		rc = core_config_parse(&l->config, l->config_path, "", 0);
-	} else {
-		rc = core_config_read(&l->config, path);
-	}
+	l->config_found = o->config || !access(path, F_OK) || errno != ENOENT;
+	rc = l->config_found ? core_config_read(&l->config, path)
+			     : core_config_parse(&l->config, path, "", 0);
 	if (!rc && o->interfaces)
 		rc = core_config_set_interfaces(l->config, o->interfaces);
 	if (!rc)
@@ -37,17 +34,6 @@ int local_open(struct local *l, const struct local_options *o)
 void local_close(struct local *l)
 {
 	core_config_free(&l->config);
-}
-
-pid_t local_daemon(const struct local *l)
-{
-	autoclose int lock = -1;
-	pid_t pid = 0;
-	int rc = core_lock_take_left(&lock, l->core.settings.run_dir, &pid);
-
-	if (rc != -EBUSY)
-		return rc == -ENOENT ? 0 : rc;
-	return pid ?: -ESRCH;
 }
 
 int local_fail(const char *fmt, ...)

@@ -29,7 +29,8 @@ int local_doctor(const struct local_options *o);
 struct local {
 	struct core core; /* its settings only */
 	struct core_config *config;
-	const char *config_path; /* for people: the file, or "defaults" */
+	const char *config_path;
+	bool config_found; /* else there are only defaults */
 };
 
 /*
@@ -38,9 +39,6 @@ struct local {
  */
 int local_open(struct local *l, const struct local_options *o);
 void local_close(struct local *l);
-/* The daemon whose run_dir is configured: its pid, 0: none lives, or -errno;
- * who may not look sees none. */
-pid_t local_daemon(const struct local *l);
 /* "lqosctl: ..." on stderr; an exit status. */
 int local_fail(const char *fmt, ...) LQOS_PRINTF(1, 2);
 /* Lines of the core's log become lqosctl's on stderr: quiet leaves out what is

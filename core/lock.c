@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "core/cleanup.h"
 #include "core/core.h"
@@ -39,6 +40,28 @@ static int lock_path(char *out, size_t size, const char *run_dir)
 	return snprintf(out, size, "%s/lock", run_dir) < (int)size
 		       ? 0
 		       : -ENAMETOOLONG;
+}
+
+/* "1: FLOCK ADVISORY WRITE 4242 00:1a:1234 0 EOF": of the file's device and
+ * inode.  To try the lock instead could make a daemon's start fail. */
+pid_t core_lock_holder(const char *run_dir)
+{
+	autofclose FILE *f = fopen("/proc/locks", "re");
+	unsigned int dev_major, dev_minor;
+	char path[PATH_MAX], line[256];
+	unsigned long long inode;
+	struct stat st;
+	int pid;
+
+	if (!f || lock_path(path, sizeof(path), run_dir) || stat(path, &st))
+		return 0;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*d: FLOCK %*s %*s %d %x:%x:%llu", &pid,
+			   &dev_major, &dev_minor, &inode) == 4 &&
+		    makedev(dev_major, dev_minor) == st.st_dev &&
+		    inode == st.st_ino)
+			return pid;
+	return 0;
 }
 
 int core_lock_take_left(int *fd, const char *run_dir, pid_t *holder)

@@ -424,6 +424,8 @@ int pins_each_link(const struct pins *pins,
 	struct dirent *entry;
 	DIR *d;
 
+	if (!pins)
+		return 0;
 	in_dir(dir, pins, "links");
 	d = opendir(dir);
 	if (!d)

@@ -343,8 +343,8 @@ unsigned int local_count_libreqos(const char *bpffs)
 static const char *run_of(const struct local *l, const struct walk *w,
 			  pid_t *pid)
 {
-	*pid = local_daemon(l);
-	if (*pid > 0 || *pid == -ESRCH)
+	*pid = core_lock_holder(l->core.settings.run_dir);
+	if (*pid)
 		return "live";
 	return json_array_size(w->maps) || json_array_size(w->links) ? "left"
 								     : "none";
@@ -361,10 +361,10 @@ static json_t *pins_json(const struct local *l)
 	run = run_of(l, &w, &pid);
 	add_filters(w.links);
 	return json_pack("{s:s,s:s,s:i,s:I,s:o,s:o,s:o,s:o}", "pin_dir",
-			 pin_dir, "run", run, "pid", pid > 0 ? (int)pid : 0,
-			 "bytes", (json_int_t)sum_bytes(w.maps), "attached",
-			 w.links, "maps", w.maps, "others", w.others,
-			 "libreqos", libreqos_json());
+			 pin_dir, "run", run, "pid", (int)pid, "bytes",
+			 (json_int_t)sum_bytes(w.maps), "attached", w.links,
+			 "maps", w.maps, "others", w.others, "libreqos",
+			 libreqos_json());
 }
 
 /* The table for people: as narrow as a screen. */
@@ -407,10 +407,8 @@ static void show_run(const json_t *o)
 	else if (!strcmp(run, "left"))
 		printf("left over, no lqosd lives; starting lqosd takes it "
 		       "over, `lqosctl detach` removes it\n");
-	else if (pid)
-		printf("lqosd (pid %d) runs on it\n", pid);
 	else
-		printf("lqosd runs on it\n");
+		printf("lqosd (pid %d) runs on it\n", pid);
 }
 
 /* Who runs on it comes last: that is what stays on a small screen. */

@@ -149,15 +149,19 @@ static void a_tool_takes_what_is_left(void **state)
 	assert_int_equal(core_lock_take_left(&tool, run_dir, &holder), -ENOENT);
 	assert_int_equal(access(run_dir, F_OK), -1);
 
+	assert_int_equal(core_lock_holder(run_dir), 0);
+
 	assert_int_equal(core_lock_take(&daemon, run_dir), 0);
 	assert_int_equal(core_lock_take_left(&tool, run_dir, &holder), -EBUSY);
 	assert_int_equal(holder, getpid());
+	assert_int_equal(core_lock_holder(run_dir), getpid());
 	assert_int_equal(tool, -1);
 	assert_int_equal(ftruncate(daemon, 0), 0);
 	assert_int_equal(core_lock_take_left(&tool, run_dir, &holder), -EBUSY);
 	assert_int_equal(holder, 0);
 	close(daemon);
 
+	assert_int_equal(core_lock_holder(run_dir), 0);
 	assert_int_equal(core_lock_take_left(&tool, run_dir, &holder), 0);
 	assert_int_equal(core_lock_take(&daemon, run_dir), -EBUSY);
 	close(tool);
