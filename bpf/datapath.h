@@ -34,6 +34,7 @@ enum dp_counter {
 
 struct dp_counters {
 	__u64 count[DP_COUNTERS_ROOM];
+	enum dp_counter by[0]; /* for layout.c: what count is indexed with */
 };
 
 /* An interface: user space writes it, while packets flow too. */

@@ -19,6 +19,7 @@ enum st_counter {
 /* A row for each possible CPU. */
 struct st_cpu {
 	__u64 count[ST_COUNTERS];
+	enum st_counter by[0]; /* for layout.c: what count is indexed with */
 };
 
 #ifndef __cplusplus

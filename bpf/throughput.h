@@ -11,6 +11,7 @@ enum tp_protocol { TP_TCP, TP_UDP, TP_ICMP, TP_OTHER, TP_PROTOCOLS };
 struct tp_half {
 	__u64 bytes[TP_PROTOCOLS];
 	__u64 packets[TP_PROTOCOLS];
+	enum tp_protocol by[0]; /* for layout.c: what both are indexed with */
 };
 
 /* Indexed by enum lqos_direction. */

@@ -70,6 +70,28 @@ static bool same_members(const struct compared *c, const struct btf_type *a,
 	return true;
 }
 
+/* An array that is indexed with it has a member of it beside: struct
+ * dp_counters, for one. */
+static bool same_names(const struct compared *c, const struct btf_type *a,
+		       const struct btf_type *b, const char *what)
+{
+	const struct btf_enum *x = btf_enum(a), *y = btf_enum(b);
+	int i;
+
+	if (btf_vlen(a) != btf_vlen(b))
+		return differ(c, "%s has %u names, now %u", what, btf_vlen(a),
+			      btf_vlen(b));
+	for (i = 0; i < btf_vlen(a); i++, x++, y++)
+		if (x->val != y->val ||
+		    strcmp(btf__name_by_offset(c->a, x->name_off),
+			   btf__name_by_offset(c->b, y->name_off)))
+			return differ(
+				c, "%s has %s = %d, now %s = %d", what,
+				btf__name_by_offset(c->a, x->name_off), x->val,
+				btf__name_by_offset(c->b, y->name_off), y->val);
+	return true;
+}
+
 /* what: names it, for people.  Names of types are nobody's business. */
 static bool same_types(const struct compared *c, int a, int b, const char *what,
 		       int depth)
@@ -100,6 +122,8 @@ static bool same_types(const struct compared *c, int a, int b, const char *what,
 				      btf_array(y)->nelems);
 		return same_types(c, btf_array(x)->type, btf_array(y)->type,
 				  what, depth + 1);
+	case BTF_KIND_ENUM:
+		return same_names(c, x, y, what);
 	default:
 		if (btf__resolve_size(c->a, a) == btf__resolve_size(c->b, b))
 			return true;
@@ -157,11 +181,12 @@ bool layout_fits(int fd, const struct bpf_object *obj,
 	if (!same_shape(&info, map, &c))
 		return false;
 	c.b = bpf_object__btf(obj);
-	btf = info.btf_id ? btf__load_from_kernel_by_id(info.btf_id) : NULL;
-	if (!btf || !c.b) {
-		btf__free(btf);
+	if (!info.btf_id || !c.b)
 		return differ(&c, "nothing tells what is in it");
-	}
+	btf = btf__load_from_kernel_by_id(info.btf_id);
+	if (!btf)
+		return differ(&c, "what is in it cannot be read: %s",
+			      strerror(errno));
 	c.a = btf;
 	same = same_types(&c, info.btf_key_type_id,
 			  bpf_map__btf_key_type_id(map), "its key", 0) &&

@@ -20,6 +20,24 @@ struct row {
 	};
 };
 
+enum counted { COUNTED_IN, COUNTED_OUT, COUNTED };
+struct counters {
+	__u64 count[4];
+	enum counted by[0];
+};
+
+enum counted_anew { COUNTED_OUT_NOW, COUNTED_IN_NOW, COUNTED_NOW };
+struct new_counters {
+	__u64 count[4];
+	enum counted_anew by[0];
+};
+
+enum counted_more { COUNTED_A, COUNTED_B, COUNTED_C, COUNTED_D };
+struct more_counters {
+	__u64 count[4];
+	enum counted_more by[0];
+};
+
 /* Another name of it, with other names of its types, is no difference. */
 typedef unsigned long long counter;
 struct same_inner {
@@ -131,6 +149,9 @@ ARRAY(deep, struct deep_row, 4, BPF_F_MMAPABLE);
 ARRAY(bits, struct bits_row, 4, BPF_F_MMAPABLE);
 ARRAY(short_array, struct short_array_row, 4, BPF_F_MMAPABLE);
 ARRAY(flat, struct flat_row, 4, BPF_F_MMAPABLE);
+ARRAY(counters, struct counters, 4, BPF_F_MMAPABLE);
+ARRAY(new_counters, struct new_counters, 4, BPF_F_MMAPABLE);
+ARRAY(more_counters, struct more_counters, 4, BPF_F_MMAPABLE);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -84,6 +84,15 @@ static void types(void **state)
 		"member 0 of its key is b, now c");
 }
 
+static void names(void **state)
+{
+	(void)state;
+	differs(loaded->maps.counters, opened->maps.new_counters,
+		"by has COUNTED_IN = 0, now COUNTED_OUT_NOW = 0");
+	differs(loaded->maps.counters, opened->maps.more_counters,
+		"by has 3 names, now 4");
+}
+
 static void untold(void **state)
 {
 	(void)state;
@@ -149,9 +158,10 @@ static int end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(equal),  cmocka_unit_test(shapes),
-		cmocka_unit_test(types),  cmocka_unit_test(untold),
-		cmocka_unit_test(no_map), cmocka_unit_test(our_own),
+		cmocka_unit_test(equal),   cmocka_unit_test(shapes),
+		cmocka_unit_test(types),   cmocka_unit_test(untold),
+		cmocka_unit_test(no_map),  cmocka_unit_test(names),
+		cmocka_unit_test(our_own),
 	};
 	int skip = datapath_skip();
 

@@ -13,10 +13,11 @@ CSV=
 SENT=0
 
 # The daemon again, with a log of its own.
+# shellcheck disable=SC2120
 again()
 {
 	: >"$LAB_LOG"
-	daemon
+	daemon "$@"
 }
 
 die()
@@ -85,7 +86,7 @@ pin()
 	echo "$LAB_PINS/maps/$1"
 }
 
-net_begin 49
+net_begin 51
 PATH=$PATH:/usr/sbin:/sbin
 CSV=$LAB_DIR/ShapedDevices.csv
 cp "$LAB_HERE/ShapedDevices.csv" "$CSV"
@@ -184,7 +185,15 @@ mv "$LAB_PINS/maps" "$LAB_PINS/maps_old"
 again
 upload
 near "killed while it published: the next counts on" "$(counted)" "$SENT" 30
-is "... and tidies up" "$(ls "$LAB_PINS" | tr '\n' ' ')" "links maps "
+is "... and tidies up" "$(find "$LAB_PINS" -mindepth 1 -maxdepth 1 -printf "%f\n" | sort | xargs)" "links maps"
+
+# ---- Fewer modules
+die
+again -m throughput,lqtop
+is "without steering: its maps are discarded" \
+	"$(said 'maps of module steering are discarded')" 1
+upload
+near "... and the counts of others go on" "$(counted)" "$SENT" 30
 
 # ---- Other people's pins, in place of ours
 die
