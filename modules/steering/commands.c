@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* steering.* on the bus. */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,19 +11,28 @@
 
 #include "modules/steering/steering.h"
 
+/* Up to the character end; 0: not a number from 1 to ffff. */
+static uint32_t parse_hex(const char **text, char end)
+{
+	unsigned long value;
+	char *rest;
+
+	if (!isxdigit((unsigned char)**text))
+		return 0;
+	value = strtoul(*text, &rest, 16);
+	if (*rest != end || value > 0xffff)
+		return 0;
+	*text = rest + 1;
+	return value;
+}
+
 /* "1:1f", "0x1:0x1f"; both parts hexadecimal as tc has them. */
 static int parse_class(const char *text, uint32_t *handle)
 {
-	unsigned long major, minor;
-	char *end;
+	uint32_t major = parse_hex(&text, ':');
+	uint32_t minor = major ? parse_hex(&text, '\0') : 0;
 
-	major = strtoul(text, &end, 16);
-	if (end == text || *end != ':')
-		return -EINVAL;
-	text = end + 1;
-	minor = strtoul(text, &end, 16);
-	if (end == text || *end || !major || major > 0xffff || !minor ||
-	    minor > 0xffff)
+	if (!minor)
 		return -EINVAL;
 	*handle = major << 16 | minor;
 	return 0;
