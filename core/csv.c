@@ -169,6 +169,7 @@ static bool cell_ends(const struct core_csv *csv)
 static char *copy_byte(struct core_csv *csv, char *out)
 {
 	/* A NUL would cut the cell. */
+	csv->nul |= !*csv->pos.at;
 	*out = *csv->pos.at ? *csv->pos.at : ' ';
 	advance(csv);
 	return out + 1;
@@ -207,6 +208,7 @@ static int read_row(struct core_csv *csv)
 	bool more;
 
 	csv->written = 0;
+	csv->nul = false;
 	do {
 		struct core_csv_cell cell;
 
@@ -218,7 +220,7 @@ static int read_row(struct core_csv *csv)
 		out = read_cell(csv, out);
 		if (!out) {
 			/* It may have swallowed good rows: back to them. */
-			csv->cells[0] = cell;
+			csv->open = cell;
 			csv->pos = start;
 			skip_line(csv);
 			return -EINVAL;
@@ -257,9 +259,9 @@ int core_csv_next(struct core_csv *csv)
 			continue;
 		}
 		rc = read_row(csv);
+		clean_row(csv);
 		if (rc)
 			return rc;
-		clean_row(csv);
 		if (csv->n)
 			return 1;
 	}

@@ -27,11 +27,13 @@ struct core_csv {
 	const char *end;
 	struct core_csv_position pos;
 	char *buf;
+	struct core_csv_cell open; /* whose quote is not closed */
 	/* The row: */
 	struct core_csv_cell cells[CORE_CSV_CELLS];
 	int n;	       /* cells, without empty ones at the end */
 	int written;   /* cells, with them */
 	bool repaired; /* it is not UTF-8 */
+	bool nul;      /* it has a NUL, which became a blank */
 };
 
 /* text stays the caller's.  -EILSEQ: it is UTF-16. */
@@ -39,8 +41,8 @@ int core_csv_new(struct core_csv **out, const char *text, size_t len);
 void core_csv_free(struct core_csv **csv);
 /*
  * The next row that has text and is no # comment.  1: it is in csv; 0: no more;
- * -EINVAL: a quote is not closed at the end of its cell; cells[0] says where,
- * and reading goes on in the next line.
+ * -EINVAL: a quote is not closed at the end of its cell, which is open; what is
+ * before it is in the row, and reading goes on in the next line.
  */
 int core_csv_next(struct core_csv *csv);
 

@@ -188,7 +188,7 @@ void core_network_free(struct core_network **network);
 const struct lqos_node *core_network_find(const struct core_network *network,
 					  const char *name);
 
-/* ---- shaped_devices.c --------------------------------------------------- */
+/* ---- shaped.c, shaped_devices.c ----------------------------------------- */
 
 struct core_shaped_circuit {
 	struct lqos_subscriber s; /* slot: 0, for the registry to fill in */
@@ -210,9 +210,25 @@ struct core_shaped {
 	STAILQ_HEAD(, core_shaped_address) addresses;
 	void *by_id;
 	void *by_range;
+	void *held;  /* ids of circuits with rows that were left out */
 	bool header; /* it has one: none behind it means nobody */
 	struct core_problems problems;
 };
+
+int core_shaped_new(struct core_shaped **out);
+void core_shaped_free(struct core_shaped **shaped);
+void core_shaped_circuit_free(struct core_shaped_circuit *circuit);
+void core_shaped_address_free(struct core_shaped_address *address);
+const struct core_shaped_circuit *
+core_shaped_circuit(const struct core_shaped *shaped, const char *circuit_id);
+const struct core_shaped_address *
+core_shaped_address(const struct core_shaped *shaped,
+		    const struct lqos_prefix *range);
+/* A row of that circuit was left out: what it has beside the others, nobody
+ * knows. */
+void core_shaped_hold(struct core_shaped *shaped, const char *circuit_id);
+bool core_shaped_holds(const struct core_shaped *shaped,
+		       const char *circuit_id);
 
 /* path NULL or "": nobody.  address_spaces: addresses may name a VLAN. */
 int core_shaped_read(struct core_shaped **out, const char *path,
@@ -220,12 +236,6 @@ int core_shaped_read(struct core_shaped **out, const char *path,
 int core_shaped_parse(struct core_shaped **out, const char *path,
 		      const char *text, size_t len,
 		      const struct core_network *network, bool address_spaces);
-void core_shaped_free(struct core_shaped **shaped);
-const struct core_shaped_circuit *
-core_shaped_circuit(const struct core_shaped *shaped, const char *circuit_id);
-const struct core_shaped_address *
-core_shaped_address(const struct core_shaped *shaped,
-		    const struct lqos_prefix *range);
 
 /* ---- registry_load.c ------------------------------------------------- */
 
@@ -233,7 +243,8 @@ core_shaped_address(const struct core_shaped *shaped,
 int core_registry_read(const struct core_registry *r, const char *csv_path,
 		       const char *json_path, struct core_network **network,
 		       struct core_shaped **shaped);
-/* It is from the files, and they do not name it any more. */
+/* It is from the files, and they do not name it any more; a circuit that has a
+ * row they have wrong keeps what it has. */
 bool core_mapping_is_stale(const struct core_mapping *m,
 			   const struct core_shaped *now);
 

@@ -26,7 +26,8 @@ void core_problem(struct core_problems *problems, enum lqos_level level,
 bool core_mapping_is_stale(const struct core_mapping *m,
 			   const struct core_shaped *new)
 {
-	return !m->p.by_hand && !core_shaped_address(new, &m->p);
+	return !m->p.by_hand && !core_shaped_address(new, &m->p) &&
+	       !core_shaped_holds(new, m->circuit->s.circuit_id);
 }
 
 struct stale {
@@ -61,8 +62,19 @@ static void drop_circuit(struct core_registry *r, struct core_circuit *c)
 	core_circuit_settle(r, c);
 }
 
+/* What its row says now cannot be read: it stays, in the new tree. */
+static void hold_circuit(const struct core_registry *r, struct core_circuit *c,
+			 const struct core_network *network)
+{
+	const char *name = r->network->nodes[c->s.node]->name;
+	const struct lqos_node *node = core_network_find(network, name);
+
+	c->s.node = node ? node->id : 0;
+}
+
 /* Take out what the files no longer say. */
-static int drop_stale(struct core_registry *r, const struct core_shaped *new)
+static int drop_stale(struct core_registry *r, const struct core_shaped *new,
+		      const struct core_network *network)
 {
 	autofree struct core_mapping **mappings =
 		calloc(r->prefixes + 1, sizeof(struct core_mapping *));
@@ -78,8 +90,12 @@ static int drop_stale(struct core_registry *r, const struct core_shaped *new)
 	core_kernel_done(r);
 	for (slot = 1; slot <= r->max_subscribers; slot++) {
 		c = r->by_slot[slot];
-		if (c && c->from_file &&
-		    !core_shaped_circuit(new, c->s.circuit_id))
+		if (!c || !c->from_file ||
+		    core_shaped_circuit(new, c->s.circuit_id))
+			continue;
+		if (core_shaped_holds(new, c->s.circuit_id))
+			hold_circuit(r, c, network);
+		else
 			drop_circuit(r, c);
 	}
 	return 0;
@@ -204,28 +220,57 @@ struct nesting {
 	const struct lqos_prefix *around[129];
 	const struct core_registry *registry;
 	unsigned int n;
+	uint32_t overlaps; /* of different circuits */
+	char first[2 * CORE_PREFIX_TEXT + 160];
 };
 
-static int log_overlap(const struct lqos_prefix *p, void *arg)
+static void describe_overlap(const struct core_registry *r,
+			     const struct lqos_prefix *inner,
+			     const struct lqos_prefix *outer, char *buf,
+			     size_t size)
+{
+	char in[CORE_PREFIX_TEXT], out[CORE_PREFIX_TEXT];
+
+	snprintf(buf, size,
+		 "%s of circuit \"%.64s\" lies in %s of circuit \"%.64s\"",
+		 core_prefix_text(inner, in, sizeof(in)),
+		 core_circuit_at(r, inner->slot)->s.circuit_id,
+		 core_prefix_text(outer, out, sizeof(out)),
+		 core_circuit_at(r, outer->slot)->s.circuit_id);
+}
+
+static int note_overlap(const struct lqos_prefix *p, void *arg)
 {
 	struct nesting *nest = arg;
-	char inner[CORE_PREFIX_TEXT], outer[CORE_PREFIX_TEXT];
 	const struct lqos_prefix *o;
+	char text[sizeof(nest->first)];
 
 	while (nest->n && !core_prefix_covers(nest->around[nest->n - 1], p))
 		nest->n--;
 	o = nest->n ? nest->around[nest->n - 1] : NULL;
-	if (o && o->slot != p->slot)
-		core_log(
-			CORE_REGISTRY_LOG, LQOS_DEBUG,
-			"%s of circuit \"%s\" lies in %s of circuit \"%s\": "
-			"the longest match counts",
-			core_prefix_text(p, inner, sizeof(inner)),
-			core_circuit_at(nest->registry, p->slot)->s.circuit_id,
-			core_prefix_text(o, outer, sizeof(outer)),
-			core_circuit_at(nest->registry, o->slot)->s.circuit_id);
 	nest->around[nest->n++] = p;
+	if (!o || o->slot == p->slot)
+		return 0;
+	describe_overlap(nest->registry, p, o, text, sizeof(text));
+	if (!nest->overlaps++)
+		strcpy(nest->first, text);
+	core_log(CORE_REGISTRY_LOG, LQOS_DEBUG, "%s: the longest match counts",
+		 text);
 	return 0;
+}
+
+/* They are legal, and mostly meant, but not always. */
+static void log_overlaps(const struct core_registry *r)
+{
+	struct nesting nest = {.registry = r};
+
+	core_registry_walk(r, note_overlap, &nest);
+	if (nest.overlaps)
+		core_log(CORE_REGISTRY_LOG, LQOS_WARN,
+			 "%u addresses lie in those of another circuit, where "
+			 "the longest match counts; the first: %s (log_level = "
+			 "info,registry:debug names all)",
+			 nest.overlaps, nest.first);
 }
 
 static bool same_node(const struct lqos_node *a, const struct lqos_node *b)
@@ -285,12 +330,11 @@ int core_registry_load(struct core_registry *registry, const char *csv_path,
 	struct core_registry *r = registry;
 	CORE_CLEANUP(core_network_free) struct core_network *network = NULL;
 	CORE_CLEANUP(core_shaped_free) struct core_shaped *new = NULL;
-	struct nesting nest = {.registry = r};
 	int rc;
 
 	rc = core_registry_read(r, csv_path, json_path, &network, &new);
 	if (!rc)
-		rc = drop_stale(r, new);
+		rc = drop_stale(r, new, network);
 	if (rc)
 		return rc;
 
@@ -304,7 +348,7 @@ int core_registry_load(struct core_registry *registry, const char *csv_path,
 	r->problems = new->problems;
 	r->problems.skipped += r->network->problems.skipped;
 	r->problems.warnings += r->network->problems.warnings;
-	core_registry_walk(r, log_overlap, &nest);
+	log_overlaps(r);
 	core_log(CORE_REGISTRY_LOG, r->problems.skipped ? LQOS_WARN : LQOS_INFO,
 		 "%zu circuits, %zu addresses, %u nodes; of the files, %u rows "
 		 "taken, %u left out, %u warnings",

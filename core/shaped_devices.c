@@ -189,6 +189,12 @@ static struct core_csv_cell get_cell(const struct reader *r, int column)
 	return r->csv->cells[place];
 }
 
+/* Its circuit, where it can be read, stays as it is for now. */
+static void hold_circuit(struct reader *r)
+{
+	core_shaped_hold(r->out, get_cell(r, CIRCUIT_ID).text);
+}
+
 static bool bad_row(struct reader *r, int column, const char *fmt, ...)
 	LQOS_PRINTF(3, 4);
 
@@ -199,6 +205,7 @@ static bool bad_row(struct reader *r, int column, const char *fmt, ...)
 	char text[512];
 	va_list ap;
 
+	hold_circuit(r);
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
@@ -227,6 +234,7 @@ static bool check_width(struct reader *r)
 			     r->path, first->line, r->csv->n, r->layout.width);
 		return true;
 	}
+	hold_circuit(r);
 	core_problem(&r->out->problems, LQOS_ERR,
 		     "%s:%u:1: row left out: it has %d cells: expected %s%s",
 		     r->path, first->line, r->csv->n,
@@ -282,6 +290,22 @@ static bool read_rates(struct reader *r, int min, int max, uint64_t *min_bits,
 	return true;
 }
 
+/* No host has an address that ends in 64 zeros: a length was forgotten. */
+static void warn_if_range(struct reader *r, int column, const char *text,
+			  const struct lqos_prefix *p)
+{
+	static const uint8_t zeros[8];
+	struct core_csv_cell cell = get_cell(r, column);
+
+	if (p->family == AF_INET6 && p->len == 128 && !strchr(text, '/') &&
+	    !memcmp(p->addr + 8, zeros, sizeof(zeros)))
+		core_problem(&r->out->problems, LQOS_WARN,
+			     "%s:%u:%u: %s: \"%s\" is one host without a "
+			     "length: expected it as in %s/56 for a range",
+			     r->path, cell.line, cell.column,
+			     columns[column].name, text, text);
+}
+
 /* Adds what the cell lists to r->ranges.  1: all good, 0: bad row, -errno. */
 static int read_ranges(struct reader *r, int column, uint8_t family)
 {
@@ -304,6 +328,7 @@ static int read_ranges(struct reader *r, int column, uint8_t family)
 				       "\"%s\": expected addresses of this "
 				       "family only",
 				       text);
+		warn_if_range(r, column, text, &p);
 		if (r->n_ranges == r->max_ranges) {
 			size_t max = r->max_ranges ? 2 * r->max_ranges : 16;
 			void *bigger = reallocarray(r->ranges, max, sizeof(p));
@@ -355,15 +380,6 @@ static void warn_if_different(struct reader *r,
 		     circuit->line);
 }
 
-static void circuit_free(struct core_shaped_circuit *circuit)
-{
-	if (circuit) {
-		free((void *)circuit->s.circuit_id);
-		free((void *)circuit->s.name);
-	}
-	free(circuit);
-}
-
 /* The circuit of this row, made if it is the first of it. */
 static int take_circuit(struct reader *r, const struct lqos_subscriber *s,
 			struct core_shaped_circuit **out)
@@ -384,7 +400,7 @@ static int take_circuit(struct reader *r, const struct lqos_subscriber *s,
 		circuit->line = line;
 		if (!circuit->s.circuit_id || !circuit->s.name ||
 		    !tsearch(circuit, &r->out->by_id, core_circuit_compare)) {
-			circuit_free(circuit);
+			core_shaped_circuit_free(circuit);
 			return -ENOMEM;
 		}
 		STAILQ_INSERT_TAIL(&r->out->circuits, circuit, next);
@@ -392,12 +408,6 @@ static int take_circuit(struct reader *r, const struct lqos_subscriber *s,
 	circuit->rows++;
 	*out = circuit;
 	return 0;
-}
-
-static void address_free(struct core_shaped_address *address)
-{
-	free((void *)address->p.device_id);
-	free(address);
 }
 
 static int take_address(struct reader *r, struct core_shaped_circuit *circuit,
@@ -418,14 +428,14 @@ static int take_address(struct reader *r, struct core_shaped_circuit *circuit,
 	if (!*device_id || address->p.device_id)
 		same = tsearch(address, &r->out->by_range, core_prefix_compare);
 	if (!same) {
-		address_free(address);
+		core_shaped_address_free(address);
 		return -ENOMEM;
 	}
 	if (*same == address) {
 		STAILQ_INSERT_TAIL(&r->out->addresses, address, next);
 		return 0;
 	}
-	address_free(address);
+	core_shaped_address_free(address);
 	core_problem(&r->out->problems, LQOS_WARN,
 		     "%s:%u:%u: address %s of circuit \"%s\" left out: circuit "
 		     "\"%s\" has it already at %s:%u",
@@ -494,7 +504,9 @@ static int read_rows(struct reader *r)
 				"%s:%u:%u: row left out: this quote is "
 				"not closed at the end of a cell: expected "
 				"\"...\", with a quote inside as \"\"",
-				r->path, first->line, first->column);
+				r->path, r->csv->open.line,
+				r->csv->open.column);
+			hold_circuit(r);
 			continue;
 		}
 		if (r->csv->repaired)
@@ -503,6 +515,12 @@ static int read_rows(struct reader *r)
 				"%s:%u:1: this is not UTF-8, foreign "
 				"characters became \"?\": save the file as "
 				"UTF-8",
+				r->path, first->line);
+		if (r->csv->nul)
+			core_problem(
+				&r->out->problems, LQOS_WARN,
+				"%s:%u:1: this row has NUL bytes, which became "
+				"blanks: is the file damaged?",
 				r->path, first->line);
 		r->has_header |= header_may_come && is_header(r);
 		r->out->header = r->has_header;
@@ -513,43 +531,7 @@ static int read_rows(struct reader *r)
 	return rc;
 }
 
-/* ---- What others call ---------------------------------------------------- */
-
-const struct core_shaped_circuit *
-core_shaped_circuit(const struct core_shaped *shaped, const char *circuit_id)
-{
-	const struct lqos_subscriber key = {.circuit_id = circuit_id};
-
-	return core_tree_find(&key, &shaped->by_id, core_circuit_compare);
-}
-
-const struct core_shaped_address *
-core_shaped_address(const struct core_shaped *shaped,
-		    const struct lqos_prefix *range)
-{
-	return core_tree_find(range, &shaped->by_range, core_prefix_compare);
-}
-
-void core_shaped_free(struct core_shaped **shaped)
-{
-	struct core_shaped *s = steal_ptr(*shaped);
-	struct core_shaped_circuit *circuit;
-	struct core_shaped_address *address;
-
-	if (!s)
-		return;
-	core_tree_free(s->by_id);
-	core_tree_free(s->by_range);
-	while ((circuit = STAILQ_FIRST(&s->circuits))) {
-		STAILQ_REMOVE_HEAD(&s->circuits, next);
-		circuit_free(circuit);
-	}
-	while ((address = STAILQ_FIRST(&s->addresses))) {
-		STAILQ_REMOVE_HEAD(&s->addresses, next);
-		address_free(address);
-	}
-	free(s);
-}
+/* ---- The whole ----------------------------------------------------------- */
 
 int core_shaped_parse(struct core_shaped **out, const char *path,
 		      const char *text, size_t len,
@@ -567,11 +549,9 @@ int core_shaped_parse(struct core_shaped **out, const char *path,
 		return core_fail(CORE_REGISTRY_LOG, rc,
 				 "%s: cannot be read: expected CSV in UTF-8",
 				 path);
-	shaped = calloc(1, sizeof(*shaped));
-	if (!shaped)
-		return -ENOMEM;
-	STAILQ_INIT(&shaped->circuits);
-	STAILQ_INIT(&shaped->addresses);
+	rc = core_shaped_new(&shaped);
+	if (rc)
+		return rc;
 
 	r.csv = csv;
 	r.out = shaped;

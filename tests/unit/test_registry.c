@@ -135,6 +135,45 @@ static void lost_files_change_nothing(void **state)
 	check();
 }
 
+/* A slip of the pen in one row cuts nobody off. */
+static void bad_rows_change_nothing(void **state)
+{
+	(void)state;
+	load(THREE);
+	load(HEADER
+	     "zz,Zoe,D1,AP,\"100.64.0.1,100.64.0.2\",2001:db8:1::1/56,50,10\n"
+	     "aa,\"Ann \"K\" L\",D2,Site,100.64.0.3,,20,5\n"
+	     "mm,Max,,,100.64.0.4,,31,5\n");
+	expect_problems(1, 2, 0);
+	assert_int_equal(kernel.sets + kernel.unsets, 0);
+	assert_int_equal(core_registry_prefixes(core.registry), 5);
+	assert_int_equal(lqos_subscriber(module, slot_of("zz"))->node, 2);
+	assert_int_equal(lqos_subscriber(module, slot_of("mm"))->down_max,
+			 31000000);
+
+	/* What another row gives to another is gone all the same. */
+	load(HEADER "zz,Zoe,D1,AP,x,,50,10\n"
+		    "mm,Max,,,\"100.64.0.4,100.64.0.2\",,31,5\n");
+	assert_string_equal(owner("100.64.0.1"), "zz");
+	assert_string_equal(owner("100.64.0.2"), "mm");
+	assert_string_equal(owner("100.64.0.3"), "");
+	assert_int_equal(slot_of("aa"), 0);
+
+	/* Its node is found by name, or it hangs at the root. */
+	write_file(json_path, "{\"New\": {}, \"AP\": {}}");
+	assert_int_equal(core_registry_load(core.registry, csv_path, json_path),
+			 0);
+	assert_string_equal(
+		lqos_node(module, lqos_subscriber(module, slot_of("zz"))->node)
+			->name,
+		"AP");
+	write_file(json_path, "{\"New\": {}}");
+	assert_int_equal(core_registry_load(core.registry, csv_path, json_path),
+			 0);
+	assert_int_equal(lqos_subscriber(module, slot_of("zz"))->node, 0);
+	check();
+}
+
 static void no_files(void **state)
 {
 	(void)state;
@@ -210,6 +249,13 @@ static void overlaps_are_legal(void **state)
 			    "2001:db8::/32 of circuit \"d\""));
 	assert_false(log_has("100.64.9.9"));
 	assert_false(log_has("100.64.0.7"));
+	/* Once for all who do not debug. */
+	assert_true(log_has("3 addresses lie in those of another circuit, "
+			    "where the longest match counts; the first: "
+			    "100.64.0.0/24 of circuit \"b\" lies in "
+			    "100.64.0.0/16 of circuit \"a\""));
+	load(HEADER "a,,,,\"0.0.0.0/0,100.64.0.1\",,5,5\n");
+	assert_false(log_has("another circuit"));
 }
 
 static void replay(void **state)
@@ -369,6 +415,33 @@ static void a_hundred_thousand_rows(void **state)
 	assert_true(first < 10 && again < 10);
 }
 
+/* One more than there can be, which is named; all others are there. */
+static void more_than_a_million_rows(void **state)
+{
+	const uint32_t rows = 1000001;
+	FILE *f = fopen(csv_path, "w");
+	double begin = cpu_seconds();
+
+	(void)state;
+	assert_non_null(f);
+	fputs(HEADER, f);
+	for (uint32_t i = 0; i < rows; i++)
+		fprintf(f, "c%u,,,,10.%u.%u.%u,,9,9\n", i, i >> 16,
+			i >> 8 & 255, i & 255);
+	assert_int_equal(fclose(f), 0);
+	core_registry_free(&core.registry);
+	assert_int_equal(
+		core_registry_new(&core.registry, &core, rows - 1, rows), 0);
+	log_capture();
+	assert_int_equal(core_registry_load(core.registry, csv_path, NULL), 0);
+	print_message("%u rows: %.1f s of CPU\n", rows, cpu_seconds() - begin);
+	expect_problems(rows - 1, 1, 0);
+	assert_true(log_has("x.csv:1000002:1: circuit \"c1000000\" left out: "
+			    "No space left on device (is max_subscribers in "
+			    "[lqosd], 1000000, enough?)"));
+	assert_int_equal(core_registry_prefixes(core.registry), rows - 1);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -380,6 +453,7 @@ int main(void)
 		TEST(freed_slots_are_reused_last),
 		TEST(bad_files_change_nothing),
 		TEST(lost_files_change_nothing),
+		TEST(bad_rows_change_nothing),
 		TEST(no_files),
 		TEST(more_circuits_than_slots),
 		TEST(more_addresses_than_prefixes),
@@ -389,6 +463,7 @@ int main(void)
 		TEST(random_changes),
 		TEST(shipped_examples),
 		TEST(a_hundred_thousand_rows),
+		TEST(more_than_a_million_rows),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -303,12 +303,80 @@ static void foreign_text(void **state)
 
 	(void)state;
 	assert_int_equal(parse_bytes(nul, sizeof(nul) - 1), 0);
-	expect_counts(3, 1, 1);
+	expect_counts(3, 1, 2);
+	expect_log("x.csv:1:1: this row has NUL bytes, which became blanks: is "
+		   "the file damaged?");
 	assert_string_equal(circuit("1")->name, "a b");
 	assert_string_equal(circuit("2")->name, "Jos?");
 	assert_string_equal(circuit("4")->name, "[31m red");
 	expect_log("x.csv:2:1: this is not UTF-8");
 	expect_log("x.csv:3:12: row left out: IPv4: \"x\""); /* characters */
+}
+
+static void nul_in_any_cell(void **state)
+{
+	static const char text[] =
+		"a\0,Jo,,,,,100.64.0.1\0,,1,1,9,9,\n"
+		"b\0b,Al,,,,,100.64.0.2,,1,1,9,9\0,\n"
+		"c,Cy,,,,,100.64\0.0.3,,1,1,9,9,\n"
+		"d,Di,,,,,\"100.64.0.4\0,100.64.0.5\",,1,1,\0009,9,\n"
+		"e,Ed,,,,,100.64.0.6,,1,1,9\0009,9,\n"
+		"f,Fy,,,,,100.64.0.7,,1,1,9,9,\n";
+
+	(void)state;
+	assert_int_equal(parse_bytes(text, sizeof(text) - 1), 0);
+	expect_counts(4, 2, 5);
+	assert_string_equal(owner("100.64.0.1"), "a");
+	assert_string_equal(owner("100.64.0.2"), "b b");
+	assert_string_equal(owner("100.64.0.4"), "d");
+	assert_string_equal(owner("100.64.0.5"), "d");
+	assert_string_equal(owner("100.64.0.7"), "f");
+	for (int line = 1; line <= 5; line++) {
+		char expected[80];
+
+		snprintf(expected, sizeof(expected),
+			 "x.csv:%d:1: this row has NUL bytes", line);
+		expect_log(expected);
+	}
+	expect_log("x.csv:3:10: row left out: IPv4: \"100.64 .0.3\" is no "
+		   "address");
+	expect_log("x.csv:5:26: row left out: Download Max Mbps: \"9 9\"");
+}
+
+/* #859 of LibreQoS: what was meant is a range. */
+static void ipv6_without_a_length(void **state)
+{
+	(void)state;
+	parse(V1 "1,Jo,,,,,,2001:db8:1::,1,1,9,9,\n"
+		 "2,Al,,,,,,\"2001:db8:2::1,2001:db8:2:1::\",1,1,9,9,\n"
+		 "3,Cy,,,,,,2001:db8:3::/128,1,1,9,9,\n"
+		 "4,Di,,,,,,2001:db8:4::/56,1,1,9,9,\n");
+	expect_counts(4, 0, 2);
+	expect_log("x.csv:2:11: IPv6: \"2001:db8:1::\" is one host without a "
+		   "length: expected it as in 2001:db8:1::/56 for a range");
+	expect_log("x.csv:3:11: IPv6: \"2001:db8:2:1::\" is one host");
+	assert_string_equal(owner("2001:db8:1::/128"), "1");
+	assert_string_equal(owner("2001:db8:1::/56"), "");
+}
+
+static void bad_rows_hold_their_circuit(void **state)
+{
+	(void)state;
+	parse(V1 "1,Jo,,,,,x,,1,1,9,9,\n"
+		 "2,Al,,,,,100.64.0.2,,1,1,9,much,\n"
+		 "3,\"Cy \"the\" man\",,,,,100.64.0.3,,1,1,9,9,\n"
+		 "4,Di\n"
+		 ",,,,,,100.64.0.5,,1,1,9,9,\n"
+		 "6,Fy,,,,,100.64.0.6,,1,1,9,9,\n"
+		 "6,Fy,,,,,100.64.0,,1,1,9,9,\n");
+	expect_counts(1, 6, 0);
+	assert_true(core_shaped_holds(shaped, "1"));
+	assert_true(core_shaped_holds(shaped, "2"));
+	assert_true(core_shaped_holds(shaped, "3"));
+	assert_true(core_shaped_holds(shaped, "4"));
+	assert_true(core_shaped_holds(shaped, "6"));
+	assert_false(core_shaped_holds(shaped, ""));
+	assert_false(core_shaped_holds(shaped, "7"));
 }
 
 static void addresses_in_vlans(void **state)
@@ -554,6 +622,9 @@ int main(void)
 		TEST(one_byte),
 		TEST(foreign_text),
 		TEST(more_cells_than_fit),
+		TEST(nul_in_any_cell),
+		TEST(ipv6_without_a_length),
+		TEST(bad_rows_hold_their_circuit),
 		TEST(addresses_in_vlans),
 		TEST(bad_values),
 		TEST(rates_at_their_limits),
