@@ -352,6 +352,97 @@ static void spoiled(void **state)
 	check();
 }
 
+static struct lqos_interface interfaces[2];
+static uint32_t n_interfaces;
+
+/* Linked with --wrap. */
+uint32_t __wrap_lqos_interfaces(struct lqos_ctx *ctx);
+uint32_t __wrap_lqos_interfaces(struct lqos_ctx *ctx)
+{
+	(void)ctx;
+	return n_interfaces;
+}
+
+const struct lqos_interface *__wrap_lqos_interface(struct lqos_ctx *ctx,
+						   uint32_t i);
+const struct lqos_interface *__wrap_lqos_interface(struct lqos_ctx *ctx,
+						   uint32_t i)
+{
+	(void)ctx;
+	assert_true(i < n_interfaces);
+	return &interfaces[i];
+}
+
+uint32_t __wrap_lqos_possible_cpus(struct lqos_ctx *ctx);
+uint32_t __wrap_lqos_possible_cpus(struct lqos_ctx *ctx)
+{
+	(void)ctx;
+	return POSSIBLE;
+}
+
+/* Interfaces with so many transmit queues, one of them 0: a stick; 4 CPUs. */
+static int make_queues(uint32_t a, uint32_t b, uint32_t wanted)
+{
+	const struct steering_config config = {.queues = wanted};
+	int rc;
+
+	n_interfaces = b ? 2 : 1;
+	interfaces[0] = (struct lqos_interface){
+		.name = "eth0",
+		.tx_queues = a,
+		.side = b ? LQOS_TO_INTERNET : LQOS_STICK,
+	};
+	interfaces[1] = (struct lqos_interface){
+		.name = "eth1",
+		.tx_queues = b,
+		.side = LQOS_TO_SUBSCRIBERS,
+	};
+	for (n_online = 0; n_online < 4; n_online++)
+		online[n_online] = n_online + 1;
+	log_capture();
+	free(st->homes);
+	free(st->stand_ins);
+	st->homes = st->stand_ins = NULL;
+	st->stick = false;
+	st->skel = steering_bpf__open();
+	assert_non_null(st->skel);
+	rc = steering_make_queues(st, &config);
+	if (!rc) {
+		assert_int_equal(st->skel->rodata->st_n_cpus, st->queues);
+		assert_int_equal(st->skel->rodata->st_up_offset,
+				 steering_up_offset(st));
+	}
+	steering_bpf__destroy(st->skel);
+	st->skel = NULL;
+	return rc ?: (int)(st->queues * 10 + steering_up_offset(st));
+}
+
+/* Tens: queues; ones: how much further uploads are. */
+static void numbers_of_queues(void **state)
+{
+	(void)state;
+	assert_int_equal(make_queues(8, 8, 0), 40);
+	assert_string_equal(captured.text, "");
+	assert_int_equal(make_queues(3, 8, 0), 30);
+	assert_true(log_has("eth0 has 3 transmit queues for 4 CPUs: `ethtool "
+			    "-L eth0 combined 4`"));
+	assert_int_equal(make_queues(1, 1, 0), 10);
+	assert_int_equal(make_queues(8, 8, 2), 20);
+	assert_int_equal(make_queues(8, 8, 5), -EINVAL);
+	assert_true(log_has("queues = 5, but interfaces and CPUs are good for "
+			    "4"));
+	assert_int_equal(make_queues(8, 0, 0), 44);
+	assert_string_equal(captured.text, "");
+	assert_int_equal(make_queues(7, 0, 0), 33);
+	assert_true(log_has("combined 8"));
+	assert_int_equal(make_queues(2, 0, 0), 11);
+	assert_int_equal(make_queues(16, 0, 3), 33);
+	assert_int_equal(make_queues(1, 0, 0), -EINVAL);
+	assert_true(log_has("eth0 has 1 transmit queues, but each direction "
+			    "needs one of its own: `ethtool -L eth0 combined "
+			    "8`"));
+}
+
 static void titles_fit(void **state)
 {
 	size_t i;
@@ -377,6 +468,7 @@ int main(void)
 		TEST(kept),
 		TEST(not_kept),
 		TEST(spoiled),
+		TEST(numbers_of_queues),
 		TEST(titles_fit),
 	};
 
