@@ -294,7 +294,10 @@ void core_journal_close(struct core_journal **journal)
 {
 	struct core_journal *j = steal_ptr(*journal);
 
-	if (j && j->fd >= 0)
+	if (j && j->fd >= 0) {
 		close(j->fd);
+		if (!j->lines)
+			unlink(j->path);
+	}
 	free(j);
 }
