@@ -22,11 +22,11 @@ ENCAPS = ("none", "dot1q", "qinq", "tags3", "tags4", "pppoe", "dot1q_pppoe",
 FAMILIES = (4, 6)
 
 PLAIN, OPTIONS, FRAGMENTS = 7001, 7002, 7003
-BYTES = 160000  # each way, with options a quarter of it
+BYTES = 80000  # each way, with options a quarter of it
 DATAGRAM, DATAGRAMS = 4100, 8
 LIMIT = 8  # seconds
 # In flight no more than what any queue on the way has room for.
-BUFFER = 32768
+BUFFER = 65536
 
 # Record route with room for nine, and the end of the list: 40 bytes.
 IP_OPTIONS = bytes([7, 39, 4]) + bytes(37)

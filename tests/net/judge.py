@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Compares what the hosts of topology.sh sent with what lqosd made of it.
 
-judge.py FOLDER PAIRS [shorter=ENCAP] [strange=ENCAP]
+judge.py FOLDER PAIRS [shorter=ENCAP] [strange=ENCAP] [parsed=again]
 
 FOLDER has told (hosts.py talk); seen_up, seen_down (encap_seen of the
 subscribers and of the internet); frame.json (lqtop); tree.json (steering.tree);
 before.json, after.json (status); class_DEVICE (tc).  shorter: the tag of
 this encapsulation is not in the frame where it is counted; strange: this one is
-more than the parser follows, and so nobody's.  Prints a line a result: 0 or 1,
+more than the parser follows, and so nobody's.  parsed=again: no descriptor
+reaches the egress, instead of each.  Prints a line a result: 0 or 1,
 what was looked at, what is wrong with it.
 """
 import json
@@ -28,7 +29,10 @@ class Lab:
         self.seen = {way: [row["formatted"]["value"]
                            for row in self.load("seen_" + way)]
                      for way in ("up", "down")}
-        self.frame = self.rows(self.load("frame.json")["data"]["subscribers"])
+        data = self.load("frame.json")["data"]
+        self.frame = self.rows(data["subscribers"])
+        self.total = dict(zip((c["name"] for c in data["global"]["columns"]),
+                              data["global"]["values"]))
         self.tree = self.load("tree.json")
         self.placed = {c["circuit_id"]: c for c in self.tree["circuits"]}
         self.classes = {}
@@ -116,24 +120,33 @@ class Lab:
             elif drops:
                 yield f"{name}, {way}: {drops} dropped"
 
+    def increase(self, read):
+        before, after = (read(self.load(name)["counters"])
+                         for name in ("before.json", "after.json"))
+        return {key: n - before.get(key, 0) for key, n in after.items()}
+
+    def wrong_parses(self, again):
+        total = self.increase(lambda counters: counters["total"])
+        if total["sent_parsed"] != (total["sent"] if again else 0):
+            yield "{sent_parsed} of {sent} packets at TC".format(**total)
+
     def on_cpus(self):
         """(CPU, packets it saw, of subscribers planned for it, nobody's)."""
-        def observed(name):
-            return {c["cpu"]: c["observed"]
-                    for c in self.load(name)["counters"]["cpus"]}
 
         def packets(row):
             return (row["throughput.up.packets"] +
                     row["throughput.down.packets"])
-        before, after = observed("before.json"), observed("after.json")
+        observed = self.increase(lambda counters: {
+            c["cpu"]: c["observed"] for c in counters["cpus"]})
+        subscribers = sum(packets(row) for c, row in self.frame.items() if c)
         for cpu in sorted({q["cpu"] for q in self.tree["queues"]}):
             planned = sum(packets(self.frame[c]) for c in self.placed
                           if self.placed[c]["cpu"] == cpu and c in self.frame)
-            yield (cpu, after[cpu] - before.get(cpu, 0), planned,
-                   packets(self.frame[""]))
+            yield (cpu, observed[cpu], planned,
+                   packets(self.total) - subscribers)
 
 
-def judge(lab):
+def judge(lab, again):
     for encap, name in enumerate(ENCAPS):
         rows = [row[:3] for row in circuits(lab.pairs) if row[3] == encap]
         yield (f"{name}: TCP, options and fragments arrive whole",
@@ -148,6 +161,8 @@ def judge(lab):
         yield (f"{name}: all of them in their class",
                [e for circuit, pair, _ in rows
                 for e in lab.wrong_class(circuit, encap, pair)])
+    yield ("each packet is parsed " + ("twice" if again else "once"),
+           list(lab.wrong_parses(again)))
     for cpu, saw, planned, nobodys in lab.on_cpus():
         yield (f"CPU {cpu} sees what is planned for it, of others nobody's",
                [] if planned <= saw <= planned + nobodys else
@@ -160,7 +175,7 @@ def main():
     options = dict(a.split("=") for a in sys.argv[3:])
     lab = Lab(sys.argv[1], int(sys.argv[2]), options.get("shorter"),
               options.get("strange"))
-    for what, errors in judge(lab):
+    for what, errors in judge(lab, options.get("parsed") == "again"):
         print(int(bool(errors)), what, "; ".join(errors), sep="\t")
 
 

@@ -26,6 +26,9 @@ host()
 		bpftool prog loadall "$NET_BUILD/encap.bpf.o" "$pins" \
 			pinmaps "$pins" || return
 	for ((pair = 0; pair < LAB_PAIRS; pair++)); do
+		# Whether a neighbour is still there is asked while nobody looks.
+		$run sysctl -qw "net.ipv6.neigh.eth$pair.delay_first_probe_time=600" ||
+			return
 		# TCP makes large ones even for an interface that has no GSO.
 		$run ip link set "eth$pair" gso_max_segs 1 &&
 			$run tc qdisc add dev "eth$pair" clsact &&
@@ -76,24 +79,23 @@ forget()
 	bpftool batch file "$LAB_DIR/batch" >/dev/null || bail "no maps"
 }
 
-# carries WHAT [shorter=ENCAP] [strange=ENCAP]: with the daemon that LAB_INI is
-# for; 4 * ENCAPS + CPUS + 2 tests.
-carries()
+# talk: the hosts do, each of them about each thing.
+talk()
+{
+	lab_subs python3 -B "$NET_HERE/hosts.py" talk $LAB_PAIRS "$LAB_DIR/told"
+}
+
+# judge WHAT [ARGUMENT of judge.py]...: all that was said since forget; JUDGED
+# tests.
+judge()
 {
 	local what=$1 rc text why dev
 
 	shift
-	daemon
-	make_htb
-	lab_settled || bail "no connection"
-	forget
-	ctl -j status >"$LAB_DIR/before.json"
-	lab_subs python3 -B "$NET_HERE/hosts.py" talk $LAB_PAIRS \
-		"$LAB_DIR/told"
 	settle
 	take_frame
 	ctl -j status >"$LAB_DIR/after.json"
-	for dev in $(lab_sides 0 | awk '{ print $1 }' | sort -u); do
+	for dev in $(devices); do
 		lab_shaper tc -s class show dev "$dev" >"$LAB_DIR/class_$dev"
 	done
 	bpftool -j map dump pinned "$LAB_OWN_PINS/subs/encap_seen" \
@@ -103,28 +105,54 @@ carries()
 	while IFS=$'\t' read -r rc text why; do
 		result "$rc" "$what, $text" "$why"
 	done < <(python3 -B "$NET_HERE/judge.py" "$LAB_DIR" $LAB_PAIRS "$@")
-	lab_stop
-	is "$what, lqosd ends with status 0" $? 0
-	is "$what, no sanitizer reports" "$(sanitizer_reports)" ""
 }
 
-# try WHAT SETTING... [-- ARGUMENT of judge.py...]
+devices()
+{
+	lab_sides 0 | awk '{ print $1 }' | sort -u
+}
+
+# try WHAT SETTING... [-- ARGUMENT of judge.py...]: JUDGED + 2 tests.
 try()
 {
-	local what=$1 settings=()
+	local what=$1 settings=() dev
 
 	shift
 	while [ $# -gt 0 ] && [ "$1" != -- ]; do
 		settings+=("$1")
 		shift
 	done
+	shift
 	lab_ini "shaped_devices=$LAB_DIR/devices" \
 		"network_json=$LAB_DIR/nodes" "${settings[@]}" || bail "no ini"
 	: >"$LAB_LOG"
-	for dev in $(lab_sides 0 | awk '{ print $1 }' | sort -u); do
+	for dev in $(devices); do
 		lab_shaper tc qdisc del dev "$dev" root 2>/dev/null
 	done
-	carries "$what" "${@:2}"
+	daemon
+	make_htb
+	lab_settled || bail "no connection"
+	forget
+	ctl -j status >"$LAB_DIR/before.json"
+	talk
+	judge "$what" "$@"
+	if [ "$LAB_TOPOLOGY" != linux ] && [ ${#settings[@]} = 0 ]; then
+		lab_stop KILL
+		talk
+		daemon
+		talk # an idle subscriber is in no frame
+		judge "$what, after kill -9" "$@"
+	fi
+	lab_stop
+	is "$what, lqosd ends with status 0" $? 0
+	is "$what, no sanitizer reports" "$(sanitizer_reports)" ""
+}
+
+# switched OUTCOME: how many frames the switch of a stick counted.
+switched()
+{
+	bpftool -j map dump pinned "$LAB_OWN_PINS/switch_counts" |
+		jq ".[$1].formatted.value"
 }
 
 # hosts ETHTOOL_ARGUMENT...: for all interfaces of the hosts.
@@ -141,12 +169,12 @@ hosts()
 	done
 }
 
-RUN=$((4 * ENCAPS + CPUS + 2))
-net_plan $((7 * RUN + 1))
+JUDGED=$((4 * ENCAPS + CPUS + 1))
+net_plan $((9 * JUDGED + 7 * 2 + 3))
 
 network linux
 try "Linux bridge"
-try "Linux bridge, no metadata" metadata=off
+try "Linux bridge, no metadata" metadata=off -- parsed=again
 # With generic XDP packets keep the sender's socket, which here is on the same
 # kernel and knows of a queue of its own.
 hosts -L tx 1
@@ -156,9 +184,12 @@ try "Linux bridge, generic XDP" xdp_mode=generic -- shorter=dot1q_in_skb
 
 network xdp
 try "XDP bridge"
-try "XDP bridge, no metadata" metadata=off
+try "XDP bridge, no metadata" metadata=off -- parsed=again
 
 network stick
 try "On a stick" -- strange=tags4
+is "On a stick, the switch gets all frames back with priority and DEI" \
+	"$(switched 1)" 0
+is "... and in a VLAN that it has" "$(switched 2)" 0
 hosts -L tx 1
 try "On a stick, generic XDP" xdp_mode=generic -- strange=tags4
