@@ -24,7 +24,7 @@ enum { LINES_SPARE = 1000 };
 struct core_journal {
 	struct core *core;
 	char path[PATH_MAX];
-	int fd; /* -1: it cannot be written */
+	int fd; /* -1: there is no such file, or it cannot be written */
 	size_t lines;
 	size_t needed; /* of them, when it was last written anew */
 };
@@ -95,7 +95,7 @@ static int write_file(struct core_journal *j, const char *path)
 	return rc;
 }
 
-/* What there is now, and nothing of how it came to be. */
+/* What there is now, and nothing of how it came to be; no file of nothing. */
 static int write_anew(struct core_journal *j)
 {
 	char path[PATH_MAX + 4];
@@ -103,13 +103,16 @@ static int write_anew(struct core_journal *j)
 
 	snprintf(path, sizeof(path), "%s.new", j->path);
 	rc = write_file(j, path);
-	if (!rc) {
+	if (!rc && j->needed) {
 		fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
 		if (fd < 0 || rename(path, j->path))
 			rc = -errno;
+	} else if (!rc && unlink(j->path) && errno != ENOENT) {
+		rc = -errno;
 	}
-	if (rc) {
+	if (rc || !j->needed)
 		unlink(path);
+	if (rc) {
 		if (fd >= 0)
 			close(fd);
 		return rc;
@@ -127,7 +130,7 @@ static int append(struct core_journal *j, const char *line)
 	ssize_t put;
 
 	if (j->fd < 0)
-		return write_anew(j); /* with it, if it can be by now */
+		return write_anew(j); /* with it */
 	if (fstat(j->fd, &st))
 		return -errno;
 	put = write(j->fd, line, len);
@@ -284,7 +287,7 @@ int core_journal_open(struct core_journal **out, struct core *core)
 			  "not outlive this run",
 			  j->path);
 	else if (j->lines)
-		core_log(WHO, LQOS_INFO, "%zu mappings by hand are back",
+		core_log(WHO, LQOS_INFO, "mappings by hand that are back: %zu",
 			 j->lines);
 	*out = steal_ptr(j);
 	return 0;

@@ -43,7 +43,8 @@ static size_t lines(void)
 	autofree char *text = NULL;
 	size_t len, n = 0;
 
-	assert_int_equal(core_file_read(path, &text, &len), 0);
+	if (core_file_read(path, &text, &len))
+		return 0;
 	for (const char *p = text; (p = strchr(p, '\n')); p++)
 		n++;
 	return n;
@@ -75,7 +76,7 @@ static void by_hand_is_back(void **state)
 	assert_string_equal(p->device_id, m.device_id);
 	assert_true(p->by_hand);
 	assert_false(p->own_place);
-	assert_true(log_has("3 mappings by hand are back"));
+	assert_true(log_has("mappings by hand that are back: 3"));
 	start_again(THREE);
 	assert_int_equal(kernel.n, 8);
 	core.settings.address_spaces = false;
@@ -103,7 +104,7 @@ static void deleted_and_cleared_stay_away(void **state)
 	assert_null(mapped("192.0.2.1"));
 	assert_string_equal(owner("192.0.2.2"), "b");
 	assert_int_equal(lqos_mapping_clear(module), 6);
-	assert_int_equal(lines(), 0);
+	assert_int_equal(access(path, F_OK), -1); /* no file of nothing */
 	assert_int_equal(add("192.0.2.3", "c", 3), 0);
 	start_again(THREE);
 	assert_int_equal(kernel.n, 6);
