@@ -65,7 +65,7 @@ struct flow {
 	uint8_t *seen; /* a bit a packet */
 	uint32_t seen_room;
 	uint32_t received, twice, reordered, highest;
-	uint64_t last_ns, longest_gap_ns, longest_delay_ns;
+	uint64_t last_ns, longest_gap_ns, longest_gap_at_ns, longest_delay_ns;
 };
 
 struct stream {
@@ -346,8 +346,10 @@ static void take(struct flow *f, const struct payload *p, uint64_t at_ns)
 		f->reordered++;
 	else
 		f->highest = p->seq;
-	if (f->last_ns && at_ns > f->last_ns + f->longest_gap_ns)
+	if (f->last_ns && at_ns > f->last_ns + f->longest_gap_ns) {
 		f->longest_gap_ns = at_ns - f->last_ns;
+		f->longest_gap_at_ns = at_ns;
+	}
 	f->last_ns = at_ns;
 	if (at_ns > p->sent_ns + f->longest_delay_ns)
 		f->longest_delay_ns = at_ns - p->sent_ns;
@@ -459,10 +461,15 @@ static void print_flows(void)
 		printf("%s{\"address\":\"%s\",\"up\":%s,\"sent\":%u,"
 		       "\"refused\":%u,\"received\":%u,\"twice\":%u,"
 		       "\"reordered\":%u,\"receiver_drops\":%u,"
-		       "\"longest_gap_ms\":%.1f,\"longest_delay_ms\":%.1f}",
+		       "\"longest_gap_ms\":%.1f,\"gap_ended_ms\":%.0f,"
+		       "\"longest_delay_ms\":%.1f}",
 		       i ? "," : "", f->address, f->up ? "true" : "false",
 		       f->sent, f->refused, f->received, f->twice, f->reordered,
 		       receiver_drops(f), (double)f->longest_gap_ns / MS,
+		       f->longest_gap_at_ns ? (double)(f->longest_gap_at_ns -
+						       load.began_ns) /
+						      MS
+					    : 0.0,
 		       (double)f->longest_delay_ns / MS);
 	}
 	printf("]");
