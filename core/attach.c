@@ -1,38 +1,139 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Entry programs onto interfaces: XDP by a pinned link, which outlives us and
- * is updated in place by the next run; TC by a clsact filter of our own handle
- * and priority.
+ * Entry programs onto interfaces, by pinned links, which outlive us and are
+ * updated in place by the next run: no packet sees the moment.  Where the
+ * kernel has no TCX, filters at clsact stand in for the links of TC.
  */
 #include <limits.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_link.h>
-#include <linux/pkt_sched.h>
-#include <linux/rtnetlink.h>
 
 #include "core/cleanup.h"
 #include "core/datapath.h"
 
 #define WHO "attach"
 
-enum { TC_HANDLE = 1, TC_PRIORITY = 0x4c51, DUMP_SIZE = 32768 };
+/* From Linux 6.6 on; headers may be older than the kernel. */
+#define TCX_INGRESS   ((enum bpf_attach_type)46)
+#define TCX_EGRESS    ((enum bpf_attach_type)47)
+#define LINK_TYPE_TCX 11
+
+/* What newer headers have in struct bpf_link_info. */
+struct tcx_info {
+	uint32_t ifindex;
+	uint32_t attach_type;
+};
+
+static const struct {
+	const char *pin; /* begins its name */
+	enum bpf_attach_type type;
+	const char *name;
+} hooks[HOOKS] = {
+	[HOOK_XDP] = {"xdp_", BPF_XDP, "xdp"},
+	[HOOK_OUT] = {"out_", TCX_EGRESS, "tcx egress"},
+	[HOOK_IN] = {"in_", TCX_INGRESS, "tcx ingress"},
+};
 
 static void link_path(char *out, size_t size, const struct attachment *a,
-		      const char *pin_dir)
+		      enum hook hook, const char *pin_dir)
 {
 	size_t i, n;
 
-	n = snprintf(out, size, "%s/links/xdp_%s", pin_dir, a->name);
+	n = snprintf(out, size, "%s/links/%s%s", pin_dir, hooks[hook].pin,
+		     a->name);
 	/* bpffs refuses dots in names. */
 	for (i = strlen(pin_dir); i < n && i < size; i++)
 		if (out[i] == '.')
 			out[i] = '_';
+}
+
+int attach_place(int link_fd, struct attach_place *out)
+{
+	struct bpf_link_info info = {};
+	uint32_t len = sizeof(info);
+	struct tcx_info tcx;
+
+	if (bpf_obj_get_info_by_fd(link_fd, &info, &len))
+		return -errno;
+	memcpy(&tcx, &info.raw_tracepoint, sizeof(tcx));
+	if (info.type == BPF_LINK_TYPE_XDP)
+		out->hook = HOOK_XDP;
+	else if (info.type == LINK_TYPE_TCX)
+		out->hook = tcx.attach_type == TCX_EGRESS ? HOOK_OUT : HOOK_IN;
+	else
+		return -ENOENT;
+	out->hook_name = hooks[out->hook].name;
+	out->ifindex = tcx.ifindex; /* XDP's is at the same place */
+	out->prog_id = info.prog_id;
+	return 0;
+}
+
+/* Is it this hook of this very interface? */
+static bool is_at(int link_fd, const struct attachment *a, enum hook hook)
+{
+	struct attach_place place;
+
+	return !attach_place(link_fd, &place) && place.hook == hook &&
+	       place.ifindex == a->iface.ifindex;
+}
+
+bool attach_is_here(const struct attach_place *place)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, xdp);
+	uint32_t ids[64], n = ARRAY_SIZE(ids), i;
+
+	if (!place->ifindex)
+		return false;
+	if (place->hook == HOOK_XDP)
+		return !bpf_xdp_query((int)place->ifindex, 0, &xdp) &&
+		       (xdp.prog_id == place->prog_id ||
+			xdp.drv_prog_id == place->prog_id ||
+			xdp.skb_prog_id == place->prog_id);
+	if (bpf_prog_query((int)place->ifindex, hooks[place->hook].type, 0,
+			   NULL, ids, &n))
+		return false;
+	for (i = 0; i < n; i++)
+		if (ids[i] == place->prog_id)
+			return true;
+	return false;
+}
+
+bool attach_has_tcx(uint32_t ifindex)
+{
+	uint32_t n = 0;
+
+	return !bpf_prog_query((int)ifindex, TCX_EGRESS, 0, NULL, NULL, &n) ||
+	       errno != EINVAL;
+}
+
+bool attach_takes_tcx(uint32_t ifindex, const char *mode)
+{
+	return strcmp(mode, "clsact") && attach_has_tcx(ifindex);
+}
+
+static bool is_the_cores(uint32_t prog_id)
+{
+	struct bpf_prog_info info = {};
+	uint32_t len = sizeof(info);
+	autoclose int fd = bpf_prog_get_fd_by_id(prog_id);
+
+	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) &&
+	       !strncmp(info.name, "lq_", 3);
+}
+
+uint32_t attach_tc_program(uint32_t ifindex, enum hook hook)
+{
+	uint32_t ids[64], n = ARRAY_SIZE(ids), i;
+
+	if (bpf_prog_query((int)ifindex, hooks[hook].type, 0, NULL, ids, &n))
+		n = 0;
+	for (i = 0; i < n; i++)
+		if (is_the_cores(ids[i]))
+			return ids[i];
+	return clsact_program(ifindex, hook);
 }
 
 /* What holds the interface, for people. */
@@ -67,50 +168,59 @@ static bool mode_fits(uint32_t ifindex, const char *mode)
 }
 
 /* 1: an earlier run's link was found and now runs prog_fd; 0: there is none. */
-static int adopt_link(struct attachment *a, int prog_fd, const char *mode,
-		      const char *path)
+static int adopt_link(struct attachment *a, enum hook hook, int prog_fd,
+		      const char *mode, const char *path)
 {
-	struct bpf_link_info info = {};
-	uint32_t len = sizeof(info);
 	autoclose int fd = bpf_obj_get(path);
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		return -errno;
-	if (info.type == BPF_LINK_TYPE_XDP &&
-	    info.xdp.ifindex == a->iface.ifindex &&
-	    mode_fits(a->iface.ifindex, mode) &&
+	if (is_at(fd, a, hook) &&
+	    (hook != HOOK_XDP || mode_fits(a->iface.ifindex, mode)) &&
 	    !bpf_link_update(fd, prog_fd, NULL)) {
-		a->xdp_link = steal_fd(&fd);
+		a->links[hook] = steal_fd(&fd);
 		return 1;
 	}
 	core_log(WHO, LQOS_INFO,
-		 "%s: the XDP link of an earlier run does not fit (another "
+		 "%s: the %s link of an earlier run does not fit (another "
 		 "interface or mode): made anew",
-		 a->name);
+		 a->name, hooks[hook].name);
 	bpf_link_detach(fd);
 	return unlink(path) ? -errno : 0;
 }
 
-static int create_link(struct attachment *a, int prog_fd, uint32_t flags)
+static int create_link(struct attachment *a, enum hook hook, int prog_fd,
+		       uint32_t flags)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = flags);
-	int fd = bpf_link_create(prog_fd, a->iface.ifindex, BPF_XDP, &opts);
+	int fd = bpf_link_create(prog_fd, (int)a->iface.ifindex,
+				 hooks[hook].type, &opts);
 
 	if (fd < 0)
 		return -errno;
-	a->xdp_link = fd;
+	a->links[hook] = fd;
 	return 0;
 }
 
-static int new_link(struct attachment *a, int prog_fd, const char *mode)
+static int pin_link(struct attachment *a, enum hook hook, const char *path)
+{
+	int rc;
+
+	if (!bpf_obj_pin(a->links[hook], path))
+		return 0;
+	rc = -errno;
+	close(steal_fd(&a->links[hook]));
+	return core_fail(WHO, rc, "%s: cannot pin its link as %s", a->name,
+			 path);
+}
+
+static int create_xdp(struct attachment *a, int prog_fd, const char *mode)
 {
 	bool native = strcmp(mode, "generic"), generic = strcmp(mode, "native");
 	int rc = -EOPNOTSUPP;
 
 	if (native)
-		rc = create_link(a, prog_fd, XDP_FLAGS_DRV_MODE);
+		rc = create_link(a, HOOK_XDP, prog_fd, XDP_FLAGS_DRV_MODE);
 	if (rc && native && !generic)
 		return core_fail(WHO, rc,
 				 "%s: its driver takes no XDP program (an MTU "
@@ -123,7 +233,7 @@ static int new_link(struct attachment *a, int prog_fd, const char *mode)
 			 "generic XDP, which is slower",
 			 a->name, strerror(-rc));
 	if (rc)
-		rc = create_link(a, prog_fd, XDP_FLAGS_SKB_MODE);
+		rc = create_link(a, HOOK_XDP, prog_fd, XDP_FLAGS_SKB_MODE);
 	return rc ? core_fail(WHO, rc, "%s: cannot attach XDP", a->name) : 0;
 }
 
@@ -133,8 +243,8 @@ int attach_xdp(struct attachment *a, int prog_fd, const char *mode,
 	char path[PATH_MAX];
 	int rc;
 
-	link_path(path, sizeof(path), a, pin_dir);
-	rc = adopt_link(a, prog_fd, mode, path);
+	link_path(path, sizeof(path), a, HOOK_XDP, pin_dir);
+	rc = adopt_link(a, HOOK_XDP, prog_fd, mode, path);
 	if (rc < 0)
 		return core_fail(WHO, rc, "%s: cannot adopt %s: remove it",
 				 a->name, path);
@@ -146,133 +256,94 @@ int attach_xdp(struct attachment *a, int prog_fd, const char *mode,
 			 a->name, a->iface.native ? "native" : "generic");
 		return 0;
 	}
-	rc = new_link(a, prog_fd, mode);
+	rc = create_xdp(a, prog_fd, mode);
+	if (!rc)
+		rc = pin_link(a, HOOK_XDP, path);
 	if (rc)
 		return rc;
-	if (bpf_obj_pin(a->xdp_link, path)) {
-		rc = -errno;
-		close(steal_fd(&a->xdp_link));
-		return core_fail(WHO, rc, "%s: cannot pin its link as %s",
-				 a->name, path);
-	}
 	a->iface.native = is_native(a->iface.ifindex);
 	core_log(WHO, LQOS_INFO, "%s: XDP attached, %s", a->name,
 		 a->iface.native ? "native" : "generic");
 	return 0;
 }
 
-/* How many of a dump's answers match; -errno. */
-static int count_answers(struct nlmsghdr *request, mnl_cb_t match, void *arg,
-			 const int *n)
+static int attach_tcx(struct attachment *a, enum hook hook, int prog_fd,
+		      const char *pin_dir)
 {
-	struct mnl_socket *nl = mnl_socket_open(NETLINK_ROUTE);
-	char answer[DUMP_SIZE];
-	int rc = 0, more;
-	ssize_t len;
+	char path[PATH_MAX];
+	int rc;
 
-	if (!nl)
-		return -errno;
-	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	request->nlmsg_seq = time(NULL);
-	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_sendto(nl, request, request->nlmsg_len) < 0)
-		rc = -errno;
-	while (!rc) {
-		len = mnl_socket_recvfrom(nl, answer, sizeof(answer));
-		more = len < 0 ? -1
-			       : mnl_cb_run(answer, len, request->nlmsg_seq,
-					    mnl_socket_get_portid(nl), match,
-					    arg);
-		if (more < 0)
-			rc = -errno;
-		else if (more == MNL_CB_STOP)
-			break;
-	}
-	mnl_socket_close(nl);
-	return rc ?: *n;
+	link_path(path, sizeof(path), a, hook, pin_dir);
+	rc = adopt_link(a, hook, prog_fd, NULL, path);
+	if (rc < 0)
+		return core_fail(WHO, rc, "%s: cannot adopt %s: remove it",
+				 a->name, path);
+	if (rc)
+		return 0;
+	rc = create_link(a, hook, prog_fd, 0);
+	if (rc)
+		return core_fail(WHO, rc,
+				 "%s: cannot attach to %s (try tc_mode = "
+				 "clsact)",
+				 a->name, hooks[hook].name);
+	return pin_link(a, hook, path);
 }
 
-struct qdisc_search {
-	uint32_t ifindex;
-	const char *kind;
-	int found;
-};
-
-static int match_qdisc(const struct nlmsghdr *nlh, void *arg)
+static void drop_link(struct attachment *a, enum hook hook, const char *pin_dir)
 {
-	const struct tcmsg *tc = mnl_nlmsg_get_payload(nlh);
-	struct qdisc_search *search = arg;
-	const struct nlattr *attr;
+	char path[PATH_MAX];
 
-	if ((uint32_t)tc->tcm_ifindex != search->ifindex)
-		return MNL_CB_OK;
-	mnl_attr_for_each(attr, nlh, sizeof(*tc))
-		if (mnl_attr_get_type(attr) == TCA_KIND &&
-		    !strcmp(mnl_attr_get_str(attr), search->kind))
-			search->found++;
-	return MNL_CB_OK;
+	link_path(path, sizeof(path), a, hook, pin_dir);
+	if (unlink(path) && errno != ENOENT)
+		core_fail(WHO, -errno, "cannot remove %s", path);
+	if (a->links[hook] < 0)
+		return;
+	if (bpf_link_detach(a->links[hook]) && errno != ENOLINK &&
+	    errno != ENODEV)
+		core_fail(WHO, -errno, "%s: cannot detach from %s", a->name,
+			  hooks[hook].name);
+	close(steal_fd(&a->links[hook]));
 }
 
-bool attach_has_qdisc(uint32_t ifindex, const char *kind)
+/* What an earlier run attached in the other way goes when ours is on. */
+int attach_tc(struct attachment *a, enum hook hook, int prog_fd, bool tcx,
+	      const char *pin_dir, struct restore *restore)
 {
-	struct qdisc_search search = {.ifindex = ifindex, .kind = kind};
-	char buf[256];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	int rc = tcx ? attach_tcx(a, hook, prog_fd, pin_dir)
+		     : clsact_attach(&a->iface, hook, prog_fd, restore);
 
-	nlh->nlmsg_type = RTM_GETQDISC;
-	mnl_nlmsg_put_extra_header(nlh, sizeof(struct tcmsg));
-	return count_answers(nlh, match_qdisc, &search, &search.found) > 0;
+	if (rc)
+		return rc;
+	if (tcx)
+		clsact_detach(&a->iface, hook, restore);
+	else
+		drop_link(a, hook, pin_dir);
+	return 0;
 }
 
-static int match_filter(const struct nlmsghdr *nlh, void *arg)
+void attach_tc_off(struct attachment *a, enum hook hook, const char *pin_dir,
+		   struct restore *restore)
 {
-	int *n = arg;
-
-	*n += nlh->nlmsg_type == RTM_NEWTFILTER;
-	return MNL_CB_OK;
+	drop_link(a, hook, pin_dir);
+	clsact_detach(&a->iface, hook, restore);
 }
 
-/* How many filters hang on one side of the interface's clsact; or -errno. */
-static int count_filters(uint32_t ifindex, uint32_t parent)
-{
-	char buf[256];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct tcmsg *tc;
-	int n = 0;
-
-	nlh->nlmsg_type = RTM_GETTFILTER;
-	tc = mnl_nlmsg_put_extra_header(nlh, sizeof(*tc));
-	tc->tcm_ifindex = ifindex;
-	tc->tcm_parent = parent;
-	return count_answers(nlh, match_filter, &n, &n);
-}
-
-/* Has an earlier run's link on this very interface stayed? */
-static bool has_our_link(const struct attachment *a, const char *path)
-{
-	struct bpf_link_info info = {};
-	uint32_t len = sizeof(info);
-	autoclose int fd = bpf_obj_get(path);
-
-	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) &&
-	       info.type == BPF_LINK_TYPE_XDP &&
-	       info.xdp.ifindex == a->iface.ifindex;
-}
-
-int attach_check(const struct attachment *a, const char *pin_dir)
+int attach_check(const struct attachment *a, bool tcx, const char *pin_dir)
 {
 	char path[PATH_MAX], holder[96];
+	autoclose int link = -1;
 	uint32_t id = 0;
 
-	if (attach_has_qdisc(a->iface.ifindex, "ingress"))
+	if (!tcx && attach_has_qdisc(a->iface.ifindex, "ingress"))
 		return core_fail(WHO, -EEXIST,
 				 "%s: it has an ingress qdisc, and clsact "
 				 "cannot be beside it: remove it first (`tc "
 				 "qdisc del dev %s ingress`)",
 				 a->name, a->name);
-	link_path(path, sizeof(path), a, pin_dir);
-	if (has_our_link(a, path) ||
-	    bpf_xdp_query_id(a->iface.ifindex, 0, &id) || !id)
+	link_path(path, sizeof(path), a, HOOK_XDP, pin_dir);
+	link = bpf_obj_get(path);
+	if ((link >= 0 && is_at(link, a, HOOK_XDP)) ||
+	    bpf_xdp_query_id((int)a->iface.ifindex, 0, &id) || !id)
 		return 0;
 	xdp_holder(a->iface.ifindex, holder, sizeof(holder));
 	return core_fail(WHO, -EBUSY,
@@ -281,134 +352,34 @@ int attach_check(const struct attachment *a, const char *pin_dir)
 			 a->name, holder, a->name);
 }
 
-static const struct {
-	enum bpf_tc_attach_point point;
-	const char *name;
-	const char *note; /* in the restore file: ours is on it */
-} ways[] = {
-	[TC_OUT] = {BPF_TC_EGRESS, "egress", "filter"},
-	[TC_IN] = {BPF_TC_INGRESS, "ingress", "forward"},
-};
-
-int attach_tc(struct attachment *a, enum tc_way way, int prog_fd,
-	      struct restore *restore)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)a->iface.ifindex,
-		    .attach_point = ways[way].point);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE,
-		    .priority = TC_PRIORITY, .prog_fd = prog_fd,
-		    .flags = BPF_TC_F_REPLACE);
-	int rc;
-
-	/* Noted first: whoever comes after a crash knows to take it off. */
-	rc = restore_note(restore, a->name, ways[way].note, "none");
-	if (!rc && !attach_has_qdisc(a->iface.ifindex, "clsact")) {
-		rc = restore_note(restore, a->name, "clsact", "none");
-		if (!rc)
-			rc = bpf_tc_hook_create(&hook);
-	}
-	if (rc)
-		return core_fail(WHO, rc, "%s: cannot add a clsact qdisc",
-				 a->name);
-	rc = bpf_tc_attach(&hook, &opts);
-	if (rc)
-		return core_fail(WHO, rc, "%s: cannot attach to TC %s", a->name,
-				 ways[way].name);
-	return 0;
-}
-
-void detach_tc(struct attachment *a, enum tc_way way,
-	       const struct restore *restore)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)a->iface.ifindex,
-		    .attach_point = ways[way].point);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE,
-		    .priority = TC_PRIORITY);
-	int rc;
-
-	if (!restore_get(restore, a->name, ways[way].note))
-		return;
-	rc = bpf_tc_detach(&hook, &opts);
-	if (rc && rc != -ENOENT)
-		core_fail(WHO, rc, "%s: cannot detach from TC %s", a->name,
-			  ways[way].name);
-}
-
-static void remove_clsact(struct attachment *a, const struct restore *restore)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)a->iface.ifindex,
-		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-	int rc;
-
-	if (!restore_get(restore, a->name, "clsact"))
-		return;
-	/* Made by us, but others may have moved in. */
-	if (count_filters(a->iface.ifindex,
-			  TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)) ||
-	    count_filters(a->iface.ifindex,
-			  TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS))) {
-		core_log(WHO, LQOS_INFO,
-			 "%s: its clsact qdisc stays: others' "
-			 "filters are on it",
-			 a->name);
-		return;
-	}
-	rc = bpf_tc_hook_destroy(&hook);
-	if (rc)
-		core_fail(WHO, rc, "%s: cannot remove its clsact qdisc",
-			  a->name);
-}
-
 bool attach_holds(const struct attachment *a)
 {
-	struct bpf_link_info info = {};
-	uint32_t len = sizeof(info);
 	char name[IF_NAMESIZE];
 
 	return if_indextoname(a->iface.ifindex, name) &&
-	       !bpf_obj_get_info_by_fd(a->xdp_link, &info, &len) &&
-	       info.xdp.ifindex == a->iface.ifindex;
+	       is_at(a->links[HOOK_XDP], a, HOOK_XDP);
 }
 
-void attach_claim(const struct attachment *a, const char *path,
+void attach_claim(const struct attachment *a, enum hook hook, const char *path,
 		  const char *pin_dir)
 {
 	char wanted[PATH_MAX];
 
-	link_path(wanted, sizeof(wanted), a, pin_dir);
+	link_path(wanted, sizeof(wanted), a, hook, pin_dir);
 	if (strcmp(path, wanted) && rename(path, wanted))
 		core_fail(WHO, -errno, "cannot rename %s to %s", path, wanted);
 }
 
+/* The way in first: what still comes in goes out as before. */
 void attach_undo(struct attachment *a, const char *pin_dir,
-		 const struct restore *restore)
+		 struct restore *restore)
 {
-	char path[PATH_MAX];
-
-	if (a->xdp_link >= 0) {
-		link_path(path, sizeof(path), a, pin_dir);
-		if (unlink(path) && errno != ENOENT)
-			core_fail(WHO, -errno, "cannot remove %s", path);
-		if (bpf_link_detach(a->xdp_link) && errno != ENOLINK &&
-		    errno != ENODEV)
-			core_fail(WHO, -errno, "%s: cannot detach XDP",
-				  a->name);
-		close(steal_fd(&a->xdp_link));
-	}
-	if (a->tc && attach_has_qdisc(a->iface.ifindex, "clsact")) {
-		detach_tc(a, TC_IN, restore);
-		detach_tc(a, TC_OUT, restore);
-		remove_clsact(a, restore);
-	}
+	if (a->links[HOOK_XDP] >= 0)
+		drop_link(a, HOOK_XDP, pin_dir);
+	if (!a->tc)
+		return;
+	attach_tc_off(a, HOOK_IN, pin_dir, restore);
+	attach_tc_off(a, HOOK_OUT, pin_dir, restore);
+	clsact_remove(&a->iface, restore);
 	a->tc = false;
-}
-
-uint32_t attach_tc_program(uint32_t ifindex, bool ingress)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
-		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE,
-		    .priority = TC_PRIORITY);
-
-	return bpf_tc_query(&hook, &opts) ? 0 : opts.prog_id;
 }

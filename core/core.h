@@ -35,6 +35,7 @@ struct core_settings {
 	const char *pin_dir;
 	const char *group;
 	const char *xdp_mode;  /* auto|native|generic */
+	const char *tc_mode;   /* auto|tcx|clsact */
 	const char *metadata;  /* auto|off */
 	const char *log_level; /* "info" or "info,steering:debug" */
 	uint32_t max_subscribers;

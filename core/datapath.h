@@ -41,7 +41,7 @@ int pins_publish(struct pins *pins);
 void pins_commit(const struct pins *pins);
 /* All stays as it is when they are closed. */
 void pins_keep(struct pins *pins);
-/* fn for each pinned XDP link; it may unlink it.  NULL has none. */
+/* fn for each pinned link; it may unlink it.  NULL has none. */
 int pins_each_link(const struct pins *pins,
 		   void (*fn)(const char *path, void *arg), void *arg);
 
@@ -102,40 +102,68 @@ int interface_open_statistic(const char *name, const char *file);
 
 /* ---- attach.c ------------------------------------------------------------ */
 
+enum hook { HOOK_XDP, HOOK_OUT, HOOK_IN, HOOKS };
+
 struct attachment {
 	struct lqos_interface iface;
 	char name[IF_NAMESIZE]; /* iface.name points here */
-	int xdp_link;		/* -1: none */
-	bool tc;
-	bool gone;     /* the interface is not there any more */
-	uint32_t wait; /* ticks until it is tried again */
+	int links[HOOKS];	/* -1: none */
+	bool tc;		/* ours may be on TC */
+	bool gone;		/* the interface is not there any more */
+	uint32_t wait;		/* ticks until it is tried again */
 };
 
+/* Can TC programs be attached without a qdisc?  Kernels before 6.6 cannot. */
+bool attach_has_tcx(uint32_t ifindex);
+/* Are they, by that tc_mode? */
+bool attach_takes_tcx(uint32_t ifindex, const char *mode);
 /* -EBUSY: somebody else's XDP program is on the interface; -EEXIST: an ingress
  * qdisc is, where clsact has to go. */
-int attach_check(const struct attachment *a, const char *pin_dir);
+int attach_check(const struct attachment *a, bool tcx, const char *pin_dir);
 /* mode: auto|native|generic.  Adopts a link pinned by an earlier run by putting
  * prog_fd into it; says in a->iface.native which mode it is. */
 int attach_xdp(struct attachment *a, int prog_fd, const char *mode,
 	       const char *pin_dir);
-enum tc_way { TC_OUT, TC_IN };
-
-int attach_tc(struct attachment *a, enum tc_way way, int prog_fd,
-	      struct restore *restore);
-/* Takes off what is noted to be ours. */
-void detach_tc(struct attachment *a, enum tc_way way,
-	       const struct restore *restore);
+int attach_tc(struct attachment *a, enum hook hook, int prog_fd, bool tcx,
+	      const char *pin_dir, struct restore *restore);
+void attach_tc_off(struct attachment *a, enum hook hook, const char *pin_dir,
+		   struct restore *restore);
 /* Takes off what attach_xdp() and attach_tc() put on. */
 void attach_undo(struct attachment *a, const char *pin_dir,
-		 const struct restore *restore);
+		 struct restore *restore);
 /* Is the interface there, with our XDP program on it? */
 bool attach_holds(const struct attachment *a);
 /* The link pinned as path is of this interface: it gets its name. */
-void attach_claim(const struct attachment *a, const char *path,
+void attach_claim(const struct attachment *a, enum hook hook, const char *path,
 		  const char *pin_dir);
+
+/* Where a link is attached. */
+struct attach_place {
+	enum hook hook;
+	const char *hook_name;
+	uint32_t ifindex; /* in its own network namespace; 0: it is gone */
+	uint32_t prog_id;
+};
+
+/* -ENOENT: at no interface, by its type. */
+int attach_place(int link_fd, struct attach_place *out);
+/* Is it an interface of our network namespace? */
+bool attach_is_here(const struct attach_place *place);
+/* Id of the core's program on TC, however it is attached; 0: none. */
+uint32_t attach_tc_program(uint32_t ifindex, enum hook hook);
+
+/* ---- clsact.c: TC without TCX -------------------------------------------- */
+
+int clsact_attach(const struct lqos_interface *iface, enum hook hook,
+		  int prog_fd, struct restore *restore);
+/* Takes off what is noted to be ours. */
+void clsact_detach(const struct lqos_interface *iface, enum hook hook,
+		   struct restore *restore);
+/* The qdisc, if we made it and nobody else is on it. */
+void clsact_remove(const struct lqos_interface *iface, struct restore *restore);
 /* Id of the program in our place among an interface's filters; 0: none (libbpf
  * says so, too, where there is no clsact). */
-uint32_t attach_tc_program(uint32_t ifindex, bool ingress);
+uint32_t clsact_program(uint32_t ifindex, enum hook hook);
 bool attach_has_qdisc(uint32_t ifindex, const char *kind);
 
 /* ---- chain.c: the linked list of programs of each stage ------------------ */
@@ -181,6 +209,7 @@ struct core_datapath {
 	bool steered;
 	bool one_interface; /* seen in both directions */
 	bool stick;	    /* one, whose VLANs are the sides */
+	bool tcx;	    /* how TC programs are attached */
 	bool attached;
 	bool no_batches;   /* of tries: this kernel has none */
 	bool adopts;	   /* what fits of an earlier run's maps */
@@ -252,7 +281,7 @@ int ports_attach(struct core_datapath *dp);
 void ports_watch(struct core_datapath *dp);
 /* Takes off what is on one, and puts back what was changed. */
 void ports_put_back(struct attachment *a, const char *pin_dir,
-		    const struct restore *restore);
+		    struct restore *restore);
 void ports_detach(struct core_datapath *dp);
 
 /* ---- bypass.c: packets pass untouched, for a time ------------------------ */

@@ -57,16 +57,17 @@ static json_t *interfaces_json(const struct core_datapath *dp)
 		const struct lqos_interface *f = &dp->at[i].iface;
 
 		json_array_append_new(
-			array, json_pack("{s:s,s:s,s:i,s:i,s:s,s:i,s:i}",
-					 "name", f->name, "side",
-					 sides[f->side], "pair", (int)f->pair,
-					 "ifindex", (int)f->ifindex, "mode",
-					 dp->at[i].gone		  ? "gone"
-					 : dp->at[i].xdp_link < 0 ? "detached"
-					 : f->native		  ? "native"
+			array,
+			json_pack("{s:s,s:s,s:i,s:i,s:s,s:i,s:i}", "name",
+				  f->name, "side", sides[f->side], "pair",
+				  (int)f->pair, "ifindex", (int)f->ifindex,
+				  "mode",
+				  dp->at[i].gone		  ? "gone"
+				  : dp->at[i].links[HOOK_XDP] < 0 ? "detached"
+				  : f->native			  ? "native"
 								  : "generic",
-					 "rx_queues", (int)f->rx_queues,
-					 "tx_queues", (int)f->tx_queues));
+				  "rx_queues", (int)f->rx_queues, "tx_queues",
+				  (int)f->tx_queues));
 	}
 	return array;
 }
@@ -127,13 +128,14 @@ static json_t *counters_json(const struct core_datapath *dp)
 json_t *core_datapath_status(struct core_datapath *dp)
 {
 	return json_pack(
-		"{s:o,s:o,s:s,s:o,s:s,s:b,s:{s:i,s:i},s:o}", "bypass",
+		"{s:o,s:o,s:s,s:o,s:s,s:s,s:b,s:{s:i,s:i},s:o}", "bypass",
 		bypass_json(dp), "interfaces", interfaces_json(dp), "bridge",
 		dp->stick		? "stick"
 		: dp->topology.forwards ? "xdp"
 					: "linux",
 		"chains", chains_json(dp), "metadata",
-		dp->core->settings.metadata, "steered", (int)dp->steered,
+		dp->core->settings.metadata, "tc_mode",
+		dp->tcx ? "tcx" : "clsact", "steered", (int)dp->steered,
 		"earlier_maps", "taken_over", (int)dp->adopted, "discarded",
 		(int)dp->discarded, "counters", counters_json(dp));
 }

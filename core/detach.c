@@ -102,13 +102,13 @@ static void name_filters(void)
 	struct if_nameindex *all = if_nameindex(), *i;
 
 	for (i = all; i && i->if_index; i++)
-		for (int ingress = 0; ingress < 2; ingress++)
-			if (attach_tc_program(i->if_index, ingress))
+		for (enum hook hook = HOOK_OUT; hook <= HOOK_IN; hook++)
+			if (clsact_program(i->if_index, hook))
 				printf("%s: a filter of lqosd's is left, of "
 				       "which nothing is noted; unless another "
 				       "lqosd's: tc filter del dev %s %s\n",
 				       i->if_name, i->if_name,
-				       ingress ? "ingress" : "egress");
+				       hook == HOOK_IN ? "ingress" : "egress");
 	if_freenameindex(all);
 }
 
@@ -139,7 +139,7 @@ static int detach(struct detach *d, bool force)
 		return EXIT_FAILURE;
 	local_count_pins(d->local.core.settings.pin_dir, &before);
 	if (before.elsewhere && !force)
-		return local_fail("%u XDP links are on interfaces of another "
+		return local_fail("%u links are on interfaces of another "
 				  "network namespace, with filters that can "
 				  "only be removed there: nsenter "
 				  "--net=/run/netns/NAME lqosctl detach",

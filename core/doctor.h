@@ -31,7 +31,7 @@ struct doctor_port {
 	uint32_t xdp_link; /* the id of the link that holds it; 0: none */
 	char xdp_name[32];
 	bool xdp_native;
-	bool egress, ingress; /* our filters are there */
+	bool egress, ingress; /* our TC programs are there */
 	bool ingress_qdisc;   /* where clsact has to go */
 	bool htb;
 	struct doctor_traffic traffic[ORIGINS];

@@ -89,7 +89,7 @@ static void gather_xdp(struct doctor_port *p)
 		snprintf(p->xdp_name, sizeof(p->xdp_name), "%s", info.name);
 }
 
-static void gather_port(struct doctor_port *p)
+static void gather_port(const struct doctor *d, struct doctor_port *p)
 {
 	p->ifindex = if_nametoindex(p->port->name);
 	if (!p->ifindex)
@@ -97,9 +97,11 @@ static void gather_port(struct doctor_port *p)
 	gather_offloads(p);
 	gather_channels(p);
 	gather_xdp(p);
-	p->egress = attach_tc_program(p->ifindex, false);
-	p->ingress = attach_tc_program(p->ifindex, true);
-	p->ingress_qdisc = attach_has_qdisc(p->ifindex, "ingress");
+	p->egress = attach_tc_program(p->ifindex, HOOK_OUT);
+	p->ingress = attach_tc_program(p->ifindex, HOOK_IN);
+	p->ingress_qdisc =
+		!attach_takes_tcx(p->ifindex, d->settings->tc_mode) &&
+		attach_has_qdisc(p->ifindex, "ingress");
 	p->htb = attach_has_qdisc(p->ifindex, "htb");
 }
 
@@ -113,7 +115,7 @@ static void gather_ports(struct doctor *d)
 			if (j != i &&
 			    d->topology.ports[j].pair == p->port->pair)
 				p->peer = &d->ports[j];
-		gather_port(p);
+		gather_port(d, p);
 	}
 }
 

@@ -217,12 +217,12 @@ void doctor_filter(struct doctor *d, const struct doctor_port *p)
 			       "lqosd does not start");
 		doctor_type(d, "tc qdisc del dev %s ingress", name);
 	} else if (d->root && d->daemon && !p->egress) {
-		doctor_fail(d, "lqosd's filter at TC egress is gone, so no "
+		doctor_fail(d, "lqosd's program at TC egress is gone, so no "
 			       "packet gets its class");
 		doctor_type(d, "systemctl restart lqosd");
 	} else if (d->root && d->daemon && d->topology.forwards &&
 		   !p->ingress) {
-		doctor_fail(d, "lqosd's filter at TC ingress is gone, so "
+		doctor_fail(d, "lqosd's program at TC ingress is gone, so "
 			       "nothing is forwarded");
 		doctor_type(d, "systemctl restart lqosd");
 	} else {

@@ -52,6 +52,10 @@ const struct lqos_option core_options[] = {
 	OPT(xdp_mode, "auto", .choices = "auto|native|generic",
 	    .help = "Where XDP runs: native in the driver, generic in the "
 		    "network stack, auto in the driver if it can."),
+	OPT(tc_mode, "auto", .choices = "auto|tcx|clsact",
+	    .help = "How TC programs are attached: tcx by links, clsact by "
+		    "filters at a qdisc, auto by links if the kernel has "
+		    "them."),
 	OPT(metadata, "auto", .choices = "auto|off",
 	    .help = "Hand what was parsed to later stages in XDP metadata "
 		    "where the driver allows it; off: parse again there."),

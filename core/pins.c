@@ -431,7 +431,7 @@ int pins_each_link(const struct pins *pins,
 	if (!d)
 		return -errno;
 	while ((entry = readdir(d)))
-		if (!strncmp(entry->d_name, "xdp_", 4) &&
+		if (entry->d_name[0] != '.' &&
 		    snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name) <
 			    (int)sizeof(path))
 			fn(path, arg);

@@ -8,6 +8,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/if_link.h>
 
 #include "core/cleanup.h"
 #include "core/datapath.h"
@@ -105,48 +106,48 @@ static void program_name(uint32_t id, char *out, size_t size)
 		snprintf(out, size, "%s", info.name);
 }
 
-/* Where an XDP link is attached.  The kernel tells an index only, which counts
- * in the link's own network namespace. */
-static void xdp_place(const struct bpf_link_info *info, char *name,
-		      const char **hook)
+static const char *xdp_mode(uint32_t ifindex)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
-	int ifindex = (int)info->xdp.ifindex;
 
-	*hook = "xdp, detached";
-	snprintf(name, IF_NAMESIZE, "gone");
-	if (!ifindex)
-		return;
-	*hook = "xdp";
-	if (bpf_xdp_query(ifindex, 0, &query) ||
-	    (query.prog_id != info->prog_id &&
-	     query.drv_prog_id != info->prog_id &&
-	     query.skb_prog_id != info->prog_id) ||
-	    !if_indextoname(ifindex, name)) {
-		snprintf(name, IF_NAMESIZE, ELSEWHERE);
-		return;
-	}
-	*hook = query.drv_prog_id == info->prog_id ? "xdp native"
-						   : "xdp generic";
+	if (bpf_xdp_query((int)ifindex, 0, &query))
+		return "xdp";
+	return query.attach_mode == XDP_ATTACHED_DRV ? "xdp native"
+						     : "xdp generic";
 }
 
-static json_t *link_json(const char *name, int fd)
+/* The kernel tells an index only, which counts in the link's own network
+ * namespace. */
+static const char *interface_of(const struct attach_place *place, char *name)
 {
-	char interface[IF_NAMESIZE] = "-", program[BPF_OBJ_NAME_LEN];
+	if (!place->ifindex)
+		return "gone";
+	return attach_is_here(place) && if_indextoname(place->ifindex, name)
+		       ? name
+		       : ELSEWHERE;
+}
+
+static json_t *link_json(const char *pin, int fd)
+{
+	char name[IF_NAMESIZE], program[BPF_OBJ_NAME_LEN];
+	const char *interface = "-", *hook;
+	struct attach_place place = {};
 	struct bpf_link_info info = {};
 	uint32_t len = sizeof(info);
-	const char *hook;
 
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		return NULL;
-	if (info.type == BPF_LINK_TYPE_XDP)
-		xdp_place(&info, interface, &hook);
-	else
-		hook = libbpf_bpf_link_type_str(info.type) ?: "unknown";
+	hook = libbpf_bpf_link_type_str(info.type) ?: "unknown";
+	if (!attach_place(fd, &place)) {
+		interface = interface_of(&place, name);
+		hook = place.hook_name;
+		if (place.hook == HOOK_XDP && interface == name)
+			hook = xdp_mode(place.ifindex);
+	}
 	program_name(info.prog_id, program, sizeof(program));
 	return json_pack("{s:s,s:s,s:s,s:I,s:s}", "interface", interface,
 			 "hook", hook, "program", program, "program_id",
-			 (json_int_t)info.prog_id, "pin", name);
+			 (json_int_t)info.prog_id, "pin", pin);
 }
 
 static const char *text_of(const json_t *o, const char *key)
@@ -293,8 +294,8 @@ static void add_filters(json_t *links)
 	char program[BPF_OBJ_NAME_LEN];
 
 	for (i = all; i && i->if_index; i++)
-		for (int ingress = 0; ingress < 2; ingress++) {
-			uint32_t id = attach_tc_program(i->if_index, ingress);
+		for (enum hook hook = HOOK_OUT; hook <= HOOK_IN; hook++) {
+			uint32_t id = clsact_program(i->if_index, hook);
 
 			if (!id)
 				continue;
@@ -303,7 +304,8 @@ static void add_filters(json_t *links)
 				links,
 				json_pack("{s:s,s:s,s:s,s:I,s:n}", "interface",
 					  i->if_name, "hook",
-					  ingress ? "tc ingress" : "tc egress",
+					  hook == HOOK_IN ? "tc ingress"
+							  : "tc egress",
 					  "program", program, "program_id",
 					  (json_int_t)id, "pin"));
 		}

@@ -41,7 +41,7 @@ int ports_find(struct core_datapath *dp)
 		strcpy(a->name, t->ports[i].name);
 		a->iface.name = a->name;
 		a->iface.pair = t->ports[i].pair;
-		a->xdp_link = -1;
+		memset(a->links, -1, sizeof(a->links));
 		dp->n_at++;
 	}
 	dp->stick = dp->at[0].iface.side == LQOS_STICK;
@@ -92,6 +92,7 @@ void ports_prepare(struct core_datapath *dp)
 /* TC: the way out, and, where we forward, the way across. */
 static int attach_out(struct core_datapath *dp, struct attachment *a)
 {
+	const char *pin_dir = dp->core->settings.pin_dir;
 	const struct datapath_bpf *skel = dp->skel;
 	const struct bpf_program *out[] = {
 		[LQOS_TO_INTERNET] = skel->progs.lq_to_inet,
@@ -101,19 +102,18 @@ static int attach_out(struct core_datapath *dp, struct attachment *a)
 	int rc;
 
 	a->tc = true;
-	rc = attach_tc(a, TC_OUT, bpf_program__fd(out[a->iface.side]),
-		       dp->restore);
+	rc = attach_tc(a, HOOK_OUT, bpf_program__fd(out[a->iface.side]),
+		       dp->tcx, pin_dir, dp->restore);
 	if (rc)
 		return rc;
 	if (dp->topology.forwards)
-		return attach_tc(a, TC_IN,
+		return attach_tc(a, HOOK_IN,
 				 bpf_program__fd(skel->progs.lq_forward),
-				 dp->restore)
+				 dp->tcx, pin_dir, dp->restore)
 			       ?: interface_set_promisc(&a->iface, dp->restore);
 	/* An earlier run may have forwarded. */
-	detach_tc(a, TC_IN, dp->restore);
+	attach_tc_off(a, HOOK_IN, pin_dir, dp->restore);
 	interface_restore_promisc(&a->iface, dp->restore);
-	restore_unnote(dp->restore, a->name, "forward");
 	restore_unnote(dp->restore, a->name, "promisc");
 	return 0;
 }
@@ -137,14 +137,28 @@ static int attach_in(struct core_datapath *dp, struct attachment *a)
 	return rc;
 }
 
+static int choose_tc(struct core_datapath *dp)
+{
+	const char *mode = dp->core->settings.tc_mode;
+
+	dp->tcx = attach_takes_tcx(dp->at[0].iface.ifindex, mode);
+	if (!dp->tcx && !strcmp(mode, "tcx"))
+		return core_fail(
+			WHO, -EOPNOTSUPP,
+			"tc_mode = tcx, and this kernel has no TCX (it "
+			"came with Linux 6.6): set it to auto");
+	return 0;
+}
+
 int ports_check(struct core_datapath *dp)
 {
 	uint32_t i;
-	int rc = 0;
+	int rc = choose_tc(dp);
 
 	datapath_follow_links(dp);
 	for (i = 0; i < dp->n_at && !rc; i++)
-		rc = attach_check(&dp->at[i], dp->core->settings.pin_dir);
+		rc = attach_check(&dp->at[i], dp->tcx,
+				  dp->core->settings.pin_dir);
 	return rc;
 }
 
@@ -167,7 +181,7 @@ int ports_attach(struct core_datapath *dp)
 }
 
 void ports_put_back(struct attachment *a, const char *pin_dir,
-		    const struct restore *restore)
+		    struct restore *restore)
 {
 	attach_undo(a, pin_dir, restore);
 	interface_restore_promisc(&a->iface, restore);
@@ -238,7 +252,7 @@ static void find_again(struct core_datapath *dp, struct attachment *a)
 	if (rc)
 		return;
 	a->iface.pair = pair;
-	rc = attach_check(a, pin_dir);
+	rc = attach_check(a, dp->tcx, pin_dir);
 	if (!rc)
 		rc = attach_out(dp, a) ?: attach_in(dp, a);
 	if (rc) {

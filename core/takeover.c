@@ -20,31 +20,20 @@ static bool is_ours(const struct core_datapath *dp, uint32_t ifindex)
 	return false;
 }
 
-static int xdp_ifindex(int fd, uint32_t *ifindex)
-{
-	struct bpf_link_info info = {};
-	uint32_t len = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(fd, &info, &len) ||
-	    info.type != BPF_LINK_TYPE_XDP)
-		return -ENOENT;
-	*ifindex = info.xdp.ifindex;
-	return 0;
-}
-
 /* An interface may have got another name since its link was pinned. */
 static void follow_link(const char *path, void *arg)
 {
 	struct core_datapath *dp = arg;
 	autoclose int fd = bpf_obj_get(path);
+	struct attach_place place;
 	struct attachment *a;
-	uint32_t ifindex;
 
-	if (fd < 0 || xdp_ifindex(fd, &ifindex))
+	if (fd < 0 || attach_place(fd, &place))
 		return;
 	for (a = dp->at; a < dp->at + dp->n_at; a++)
-		if (a->iface.ifindex == ifindex)
-			attach_claim(a, path, dp->core->settings.pin_dir);
+		if (a->iface.ifindex == place.ifindex)
+			attach_claim(a, place.hook, path,
+				     dp->core->settings.pin_dir);
 }
 
 void datapath_follow_links(struct core_datapath *dp)
@@ -56,9 +45,9 @@ static void drop_link(const char *path, void *arg)
 {
 	const struct core_datapath *dp = arg;
 	autoclose int fd = bpf_obj_get(path);
-	uint32_t ifindex;
+	struct attach_place place;
 
-	if (fd < 0 || xdp_ifindex(fd, &ifindex) || is_ours(dp, ifindex))
+	if (fd < 0 || attach_place(fd, &place) || is_ours(dp, place.ifindex))
 		return;
 	core_log(WHO, LQOS_INFO,
 		 "%s: of an earlier run, on an interface that "
@@ -71,7 +60,7 @@ static void drop_link(const char *path, void *arg)
 static bool put_back(const char *interface, void *arg)
 {
 	const struct core_datapath *dp = arg;
-	struct attachment a = {.xdp_link = -1, .tc = true};
+	struct attachment a = {.links = {-1, -1, -1}, .tc = true};
 	uint32_t ifindex = if_nametoindex(interface);
 
 	if (is_ours(dp, ifindex))

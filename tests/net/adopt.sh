@@ -244,7 +244,9 @@ is "a module that is not there: no start" $? 1
 is "... and the pins are as they were" "$(find "$LAB_PINS/maps" | sort)" \
 	"$MAPS"
 class_grows "... and traffic goes into its class"
-lab_shaper tc filter del dev subs egress prio 19537
+lab_ini shaped_devices="$CSV" max_prefixes=1000 max_subscribers=500 \
+	tc_mode=clsact
+lab_shaper tc qdisc add dev subs clsact
 lab_shaper tc filter add dev subs egress prio 19537 protocol all u32 \
 	match u32 0 0
 : >"$LAB_LOG"
@@ -252,7 +254,7 @@ lab_start "$ROOT" 2>/dev/null
 is "somebody has our filter's place: no start" $? 1
 is "... and it says what stays" "$(said 'stays attached')" 1
 class_grows "... and traffic goes into its class"
-lab_shaper tc filter del dev subs egress prio 19537
+lab_shaper tc qdisc del dev subs clsact
 again
 is "out of the way: the next start takes over" \
 	"$(said 'took over the XDP link')" 2

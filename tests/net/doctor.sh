@@ -71,8 +71,10 @@ IN=${FOREIGN[1]}
 exec {IN}>&-
 wait "$FOREIGN_PID"
 mends FAIL xdp subs "somebody else's program \(foreign, id $ID\)"
+lab_ini tc_mode=clsact
 lab_shaper tc qdisc add dev subs ingress
 mends FAIL filter subs "ingress qdisc"
+lab_ini
 if [ "$(lab_cpus)" -gt 1 ] &&
 	lab_shaper ethtool -L inet rx 1 tx 1 2>/dev/null; then
 	mends warn queues inet "1 queues for"
@@ -140,9 +142,9 @@ check "... $(finding direction subs '.commands[0]')" \
 examine
 is "... mends it" "$(finding direction subs .level)" ok
 flows_end 30
-lab_shaper tc qdisc del dev subs clsact
+bpftool link detach pinned "$LAB_PINS/links/out_subs"
 examine
-like "its filter is taken off: found" "$(finding filter subs .text)" \
+like "its way out is taken off: found" "$(finding filter subs .text)" \
 	"egress is gone"
 lab_stop KILL
 examine

@@ -71,7 +71,8 @@ try()
 	carries "$what" "$mode"
 }
 
-net_begin 59
+net_begin 76
+try "tc_mode = clsact" native tc_mode=clsact
 try "metadata = off" native metadata=off
 # Generic XDP leaves a packet its sender's socket, which here is on the same
 # kernel and knows of a queue of its own: that would overrule ours.

@@ -56,6 +56,7 @@ is "both interfaces are promiscuous" \
 ip -n "$LAB_NS_SUBS" neigh flush dev eth0
 check "neighbours find each other, and it pings" ping_both
 is "STP, LACP, LLDP, tags and PPPoE pass as on a wire" "$(link_local)" 5
+PARSED=$(total sent_parsed)
 flow up 100.64.4.3 -t 4 -u -l 500 -b 8M
 flow down 2001:db8:1005::1 -t 4 -b 8M -R
 flows_end 30
@@ -72,7 +73,7 @@ near "... and all in its class" \
 	"$(class_bytes subs "$(planned 1005 class)")" \
 	"$(cell 1005 throughput.down.bytes)" 5
 at_least "what was forwarded is counted" "$(total forwarded)" 7500
-is "all of it had its descriptor" "$(total sent_parsed)" 0
+is "all of it had its descriptor" "$(total sent_parsed)" "$PARSED"
 
 # A stream that sees all that happens from here on.
 flow udp 100.64.4.3 -t 12 -u -l 500 -b 8M
@@ -100,9 +101,10 @@ done
 lab_ini bridge=linux
 daemon
 is "bridge = linux takes our own off" \
-	"$(lab_shaper tc filter show dev subs ingress)" ""
+	"$(find "$LAB_PINS/links" -name "in_*")" ""
+FORWARDED=$(total forwarded)
 check "... and it pings" ping_both
-is "... by the kernel's bridge" "$(total forwarded)" 0
+is "... by the kernel's bridge" "$(total forwarded)" "$FORWARDED"
 for side in subs inet; do
 	ip -n "$LAB_NS_SHAPER" link set $side nomaster
 done
