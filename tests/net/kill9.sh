@@ -54,9 +54,8 @@ put_back()
 	is "$1: no clsact on inet" "$(clsact inet)" ""
 	is "$1: XPS as before" "$(xps)" "$XPS_BEFORE"
 	check "$1: no pins" test ! -e "$LAB_PINS"
-	is "$1: nothing in run_dir but the lock, and no mapping by hand" \
-		"$(cd "$LAB_DIR/run" && ls && cat mappings)" "lock
-mappings"
+	is "$1: nothing in run_dir but the lock" \
+		"$(ls "$LAB_DIR/run" 2>/dev/null)" lock
 }
 
 SECONDS_OF_TRAFFIC=14
