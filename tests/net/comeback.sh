@@ -185,6 +185,8 @@ lab_inet ethtool -K eth0 tx off >/dev/null
 ip -n "$LAB_NS_INET" address add "$LAB_INET4/24" dev eth0
 ip -n "$LAB_NS_INET" link set eth0 up
 ip -n "$LAB_NS_INET" route add 100.64.0.0/10 dev eth0
+# It has another hardware address.
+ip -n "$LAB_NS_SUBS" neigh flush dev eth0
 check "inet is there, but its place is taken: the log tells" \
 	soon said "inet: it has an ingress qdisc.*remove it first"
 is "... and it stays gone" "$(mode inet)" gone
