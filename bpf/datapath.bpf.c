@@ -74,30 +74,18 @@ struct way {
 	__u32 space;
 };
 
-/* vid is of the frame's outer tag, direction the interface's: on a stick it is
- * the tag that says.  -1: its VLAN is in no pair. */
-static __always_inline int find_way(enum lqos_direction direction, bool arrives,
-				    __u32 vid, struct way *way)
+/* On a stick the outer tag says which way; -1: its VLAN is in no pair. */
+static __always_inline int stick_way(bool arrives, __u32 vid, struct way *way)
 {
 	const volatile struct dp_vlan *vlan = &dp_vlans[vid & (DP_VLANS - 1)];
+	__u32 partner = vlan->partner, internet = vlan->internet;
 
-	way->direction = direction;
-	way->space = dp_address_spaces ? vid : 0;
-	if (!dp_stick)
-		return 0;
-	if (!vlan->partner)
+	if (!partner)
 		return -1;
-	way->direction = !!vlan->internet == arrives ? LQOS_DOWN : LQOS_UP;
+	way->direction = !!internet == arrives ? LQOS_DOWN : LQOS_UP;
 	/* Both VLANs of a pair are the same space: the subscribers'. */
-	if (dp_address_spaces && vlan->internet)
-		way->space = vlan->partner;
+	way->space = !dp_address_spaces ? 0 : internet ? partner : vid;
 	return 0;
-}
-
-/* Whose VLAN does not matter, its frames' tags are not looked at. */
-static __always_inline __u32 frame_vid(void *data, void *data_end)
-{
-	return dp_stick || dp_address_spaces ? parse_vid(data, data_end) : 0;
 }
 
 static __always_inline void blank(struct lqos_packet *pkt)
@@ -156,14 +144,14 @@ static __always_inline int to_metadata(struct xdp_md *ctx,
 }
 
 static __always_inline int ingress(struct xdp_md *ctx,
-				   enum lqos_direction direction)
+				   enum lqos_direction direction, bool stick)
 {
 	void *data_end = (void *)(long)ctx->data_end;
 	void *data = (void *)(long)ctx->data;
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct dp_counters *counters = bpf_map_lookup_elem(&dp_counters, &cpu);
+	struct way way = {.direction = direction};
 	struct lqos_packet pkt;
-	struct way way;
 
 	if (!counters)
 		return XDP_PASS;
@@ -172,9 +160,13 @@ static __always_inline int ingress(struct xdp_md *ctx,
 		counters->count[DP_BYPASSED]++;
 		return XDP_PASS;
 	}
-	if (find_way(direction, true, frame_vid(data, data_end), &way)) {
-		counters->count[DP_NO_PAIR]++;
-		return XDP_PASS;
+	if (stick) {
+		if (stick_way(true, parse_vid(data, data_end), &way)) {
+			counters->count[DP_NO_PAIR]++;
+			return XDP_PASS;
+		}
+	} else if (dp_address_spaces) {
+		way.space = parse_vid(data, data_end);
 	}
 	describe(data, data_end, &way, cpu, counters, &pkt);
 	if (to_metadata(ctx, &pkt)) {
@@ -188,19 +180,19 @@ static __always_inline int ingress(struct xdp_md *ctx,
 SEC("xdp")
 int lq_from_inet(struct xdp_md *ctx)
 {
-	return ingress(ctx, LQOS_DOWN);
+	return ingress(ctx, LQOS_DOWN, false);
 }
 
 SEC("xdp")
 int lq_from_subs(struct xdp_md *ctx)
 {
-	return ingress(ctx, LQOS_UP);
+	return ingress(ctx, LQOS_UP, false);
 }
 
 SEC("xdp")
 int lq_from_stick(struct xdp_md *ctx)
 {
-	return ingress(ctx, LQOS_UP); /* or down: its tag says */
+	return ingress(ctx, LQOS_UP, true); /* or down: its tag says */
 }
 
 static __always_inline void mark_seen(__u32 slot)
@@ -224,20 +216,25 @@ int lq_observe(struct xdp_md *ctx)
 	void *data = (void *)(long)ctx->data;
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct dp_counters *counters = bpf_map_lookup_elem(&dp_counters, &cpu);
+	struct way way = {.direction = LQOS_UP};
 	volatile struct dp_port *port;
 	struct lqos_packet pkt;
-	struct way way;
 
 	if (!counters)
 		return XDP_PASS;
 	counters->count[DP_OBSERVED]++;
 	if (lqos_packet_from_meta((void *)(long)ctx->data_meta, data, &pkt) &&
 	    (dp_cpumap_id || lqos_packet_from_scratch(&pkt))) {
-		port = port_of(ctx->ingress_ifindex);
 		counters->count[DP_PARSED_AGAIN]++;
-		if (find_way(port && port->internet ? LQOS_DOWN : LQOS_UP, true,
-			     frame_vid(data, data_end), &way))
-			return XDP_PASS;
+		port = port_of(ctx->ingress_ifindex);
+		if (port && port->internet)
+			way.direction = LQOS_DOWN;
+		if (dp_stick) {
+			if (stick_way(true, parse_vid(data, data_end), &way))
+				return XDP_PASS;
+		} else if (dp_address_spaces) {
+			way.space = parse_vid(data, data_end);
+		}
 		describe(data, data_end, &way, cpu, NULL, &pkt);
 		if (to_metadata(ctx, &pkt))
 			to_scratch(&pkt);
@@ -263,25 +260,23 @@ static __always_inline void pull_headers(struct __sk_buff *skb)
 		bpf_skb_pull_data(skb, want);
 }
 
-/* The same for an skb, whose outer tag may be beside the frame. */
+/* The VLAN id of the outer tag, which may be beside the frame. */
 static __always_inline __u32 skb_vid(struct __sk_buff *skb)
 {
-	if (!dp_stick && !dp_address_spaces)
-		return 0;
 	return skb->vlan_present ? skb->vlan_tci & 0xfff
 				 : parse_vid((void *)(long)skb->data,
 					     (void *)(long)skb->data_end);
 }
 
 static __always_inline int egress(struct __sk_buff *skb,
-				  enum lqos_direction direction)
+				  enum lqos_direction direction, bool stick)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct dp_counters *counters = bpf_map_lookup_elem(&dp_counters, &cpu);
 	void *meta = (void *)(long)skb->data_meta;
 	void *data = (void *)(long)skb->data;
+	struct way way = {.direction = direction};
 	struct lqos_packet pkt;
-	struct way way;
 
 	if (!counters)
 		return TC_ACT_UNSPEC;
@@ -290,7 +285,7 @@ static __always_inline int egress(struct __sk_buff *skb,
 		return TC_ACT_UNSPEC;
 	/* A pointer must stay one: clang would copy its lower half only. */
 	asm volatile("" : "+r"(data));
-	if (find_way(direction, false, skb_vid(skb), &way)) {
+	if (stick && stick_way(false, skb_vid(skb), &way)) {
 		blank(&pkt);
 	} else if (dp_one_interface ||
 		   lqos_packet_from_meta(meta, data, &pkt) ||
@@ -299,6 +294,8 @@ static __always_inline int egress(struct __sk_buff *skb,
 		 * subscriber is not its receiver's. */
 		counters->count[DP_SENT_PARSED]++;
 		pull_headers(skb);
+		if (!stick && dp_address_spaces)
+			way.space = skb_vid(skb);
 		describe((void *)(long)skb->data, (void *)(long)skb->data_end,
 			 &way, cpu, dp_one_interface ? counters : NULL, &pkt);
 	} else if (skb->vlan_present || pkt.l3_off != ETHER_LEN) {
@@ -315,19 +312,19 @@ static __always_inline int egress(struct __sk_buff *skb,
 SEC("tc")
 int lq_to_inet(struct __sk_buff *skb)
 {
-	return egress(skb, LQOS_UP);
+	return egress(skb, LQOS_UP, false);
 }
 
 SEC("tc")
 int lq_to_subs(struct __sk_buff *skb)
 {
-	return egress(skb, LQOS_DOWN);
+	return egress(skb, LQOS_DOWN, false);
 }
 
 SEC("tc")
 int lq_to_stick(struct __sk_buff *skb)
 {
-	return egress(skb, LQOS_UP); /* or down: its tag says */
+	return egress(skb, LQOS_UP, true); /* or down: its tag says */
 }
 
 /* From the VLAN of one side into its partner's, with priority and DEI kept.

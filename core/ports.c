@@ -82,6 +82,13 @@ void ports_prepare(struct core_datapath *dp)
 		vlans[internet] = (struct dp_vlan){subscribers, true};
 		vlans[subscribers] = (struct dp_vlan){internet, false};
 	}
+	bpf_program__set_autoload(skel->progs.lq_from_inet, !dp->stick);
+	bpf_program__set_autoload(skel->progs.lq_from_subs, !dp->stick);
+	bpf_program__set_autoload(skel->progs.lq_from_stick, dp->stick);
+	bpf_program__set_autoload(skel->progs.lq_to_inet, !dp->stick);
+	bpf_program__set_autoload(skel->progs.lq_to_subs, !dp->stick);
+	bpf_program__set_autoload(skel->progs.lq_to_stick, dp->stick);
+	bpf_program__set_autoload(skel->progs.lq_forward, t->forwards);
 	skel->rodata->dp_stick = dp->stick;
 	skel->rodata->dp_one_interface = dp->one_interface;
 	tell_programs(dp);
