@@ -85,8 +85,8 @@ static char *const answers[ARRAY_SIZE(methods)] = {
 	"\"interfaces\":[{\"name\":\"eth0\",\"mode\":\"native\","
 	"\"queues\":8},{\"name\":\"ens1f1\",\"mode\":\"generic\","
 	"\"queues\":16}],\"other\":1}",
-	"[{\"name\":\"B\\u00e9\\u001b[31m\\u009b\",\"n\":1.25},"
-	"{\"name\":\"b\",\"n\":100,\"on\":true,\"l\":[1]},{\"n\":null}]",
+	("[{\"name\":\"B\\u00e9\\u001b[31m\\u009b\",\"n\":1.25},"
+	 "{\"name\":\"b\",\"n\":100,\"on\":true,\"l\":[1]},{\"n\":null}]"),
 	"[]",
 };
 static const struct lqos_command methods_method = {.name = "methods",
