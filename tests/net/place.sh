@@ -84,7 +84,7 @@ lab_stop
 cp "$NET_TOP/etc/ShapedDevices.csv" "$LAB_DIR/devices.csv"
 lab_ini shaped_devices="$LAB_DIR/devices.csv" && daemon
 like "the plan of files that are as they were" "$(ctl steering plan)" \
-	"changes: +-$"
+	"files and kernel agree: nothing to change"
 cp "$LAB_DIR/changed.csv" "$LAB_DIR/devices.csv"
 PLAN=$(ctl -j steering plan)
 is "the plan of others: how much" \
