@@ -352,12 +352,15 @@ int attach_check(const struct attachment *a, bool tcx, const char *pin_dir)
 			 a->name, holder, a->name);
 }
 
-bool attach_holds(const struct attachment *a)
+bool attach_holds(const struct attachment *a, const char *pin_dir)
 {
-	char name[IF_NAMESIZE];
+	char path[PATH_MAX], name[IF_NAMESIZE];
 
-	return if_indextoname(a->iface.ifindex, name) &&
-	       is_at(a->links[HOOK_XDP], a, HOOK_XDP);
+	if (!if_indextoname(a->iface.ifindex, name))
+		return false;
+	/* Who takes us off on purpose takes the pin away too. */
+	link_path(path, sizeof(path), a, HOOK_XDP, pin_dir);
+	return is_at(a->links[HOOK_XDP], a, HOOK_XDP) || access(path, F_OK);
 }
 
 void attach_claim(const struct attachment *a, enum hook hook, const char *path,

@@ -90,8 +90,9 @@ int interface_set_promisc(const struct lqos_interface *iface,
 void interface_restore_promisc(const struct lqos_interface *iface,
 			       const struct restore *restore);
 
-/* Logs what about the interface costs speed when packets go by cpumap. */
-void interface_advise(const struct lqos_interface *iface);
+/* Logs what about the interface costs speed when packets go by cpumap, and what
+ * hides tags from XDP. */
+void interface_advise(const struct lqos_interface *iface, bool tags_matter);
 
 /* sysfs of our own network namespace, as a directory; or -errno. */
 int interface_sysfs(void);
@@ -131,8 +132,9 @@ void attach_tc_off(struct attachment *a, enum hook hook, const char *pin_dir,
 /* Takes off what attach_xdp() and attach_tc() put on. */
 void attach_undo(struct attachment *a, const char *pin_dir,
 		 struct restore *restore);
-/* Is the interface there, with our XDP program on it? */
-bool attach_holds(const struct attachment *a);
+/* Is it still the interface that we are attached to, unless somebody took us
+ * off on purpose? */
+bool attach_holds(const struct attachment *a, const char *pin_dir);
 /* The link pinned as path is of this interface: it gets its name. */
 void attach_claim(const struct attachment *a, enum hook hook, const char *path,
 		  const char *pin_dir);

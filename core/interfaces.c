@@ -254,10 +254,11 @@ void interface_restore_xps(const struct lqos_interface *iface,
 	}
 }
 
-void interface_advise(const struct lqos_interface *iface)
+void interface_advise(const struct lqos_interface *iface, bool tags_matter)
 {
 	autoclose int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ethtool_value gro = {.cmd = ETHTOOL_GGRO};
+	struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS};
 	struct ifreq req = {.ifr_data = (char *)&gro};
 
 	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", iface->name);
@@ -266,5 +267,12 @@ void interface_advise(const struct lqos_interface *iface)
 			 "%s: generic-receive-offload is off, so nothing is "
 			 "merged behind the cpumap and TCP costs more than "
 			 "twice as much: ethtool -K %s gro on",
+			 iface->name, iface->name);
+	req.ifr_data = (char *)&flags;
+	if (tags_matter && fd >= 0 && !ioctl(fd, SIOCETHTOOL, &req) &&
+	    flags.data & ETH_FLAG_RXVLAN)
+		core_log(WHO, LQOS_WARN,
+			 "%s: rx-vlan-offload is on, so XDP does not see the "
+			 "tags that it takes off: ethtool -K %s rxvlan off",
 			 iface->name, iface->name);
 }

@@ -171,6 +171,7 @@ int ports_check(struct core_datapath *dp)
 
 int ports_attach(struct core_datapath *dp)
 {
+	const struct core_settings *set = &dp->core->settings;
 	uint32_t i;
 	int rc = 0;
 
@@ -183,7 +184,8 @@ int ports_attach(struct core_datapath *dp)
 	for (i = 0; i < dp->n_at && !rc; i++)
 		rc = attach_in(dp, &dp->at[i]);
 	for (i = 0; i < dp->n_at && !rc && dp->steered; i++)
-		interface_advise(&dp->at[i].iface);
+		interface_advise(&dp->at[i].iface,
+				 dp->stick || set->address_spaces);
 	return rc;
 }
 
@@ -229,9 +231,9 @@ static void lose(struct core_datapath *dp, struct attachment *a)
 		 a->name);
 	a->gone = true;
 	a->wait = 0;
-	a->tc = false;
-	attach_undo(a, dp->core->settings.pin_dir, dp->restore);
+	/* There is nothing to put back, but links to let go of. */
 	restore_forget(dp->restore, a->name);
+	attach_undo(a, dp->core->settings.pin_dir, dp->restore);
 	tell_programs(dp);
 }
 
@@ -280,10 +282,11 @@ static void find_again(struct core_datapath *dp, struct attachment *a)
 void ports_watch(struct core_datapath *dp)
 {
 	char name[IF_NAMESIZE];
+	const char *pin_dir = dp->core->settings.pin_dir;
 	struct attachment *a;
 
 	for (a = dp->at; a < dp->at + dp->n_at; a++) {
-		if (!a->gone && !attach_holds(a))
+		if (!a->gone && !attach_holds(a, pin_dir))
 			lose(dp, a);
 		if (a->gone)
 			find_again(dp, a);

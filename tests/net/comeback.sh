@@ -178,8 +178,10 @@ at_least "... which was some time" \
 ip -n "$LAB_NS_SHAPER" link del inet
 check "inet is taken away" soon is_mode inet gone
 : >"$LAB_LOG"
-lab_shaper ip link add inet type veth peer name eth0 netns "$LAB_NS_INET"
-lab_shaper tc qdisc add dev inet ingress
+lab_shaper ip link add other type veth peer name eth0 netns "$LAB_NS_INET"
+coproc FOREIGN { lab_shaper "$NET_HERE/xdp_pass.py" other; }
+read -r ID <&"${FOREIGN[0]}"
+ip -n "$LAB_NS_SHAPER" link set other name inet
 ip -n "$LAB_NS_SHAPER" link set inet up
 lab_inet ethtool -K eth0 tx off >/dev/null
 ip -n "$LAB_NS_INET" address add "$LAB_INET4/24" dev eth0
@@ -188,9 +190,11 @@ ip -n "$LAB_NS_INET" route add 100.64.0.0/10 dev eth0
 # It has another hardware address.
 ip -n "$LAB_NS_SUBS" neigh flush dev eth0
 check "inet is there, but its place is taken: the log tells" \
-	soon said "inet: it has an ingress qdisc.*remove it first"
+	soon said "inet: another XDP program \(foreign, id $ID\) is attached"
 is "... and it stays gone" "$(mode inet)" gone
-lab_shaper tc qdisc del dev inet ingress
+IN=${FOREIGN[1]}
+exec {IN}>&-
+wait "$FOREIGN_PID"
 check "without that it is attached" soon is_mode inet native
 check "... and pings" soon ping_first
 

@@ -118,7 +118,7 @@ lab_up || bail "no lab"
 lab_ini
 daemon
 is "bridge = xdp: pins show what forwards" \
-	"$(pins '[.attached[] | select(.hook == "tc ingress") |
+	"$(pins '[.attached[] | select(.hook | endswith(" ingress")) |
 		.interface + ":" + .program] | sort | join(" ")')" \
 	"inet:lq_forward subs:lq_forward"
 lab_stop KILL
