@@ -98,8 +98,9 @@ int core_lock_take(int *fd, const char *run_dir)
 				 "cannot make run_dir %s: make its parent "
 				 "directory, or correct run_dir",
 				 run_dir);
-	lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (lock < 0)
+	/* Whoever may open it may lock it, and keep lqosd from starting. */
+	lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (lock < 0 || fchmod(lock, 0600))
 		return core_fail(SELF, -errno,
 				 "cannot open %s: correct run_dir", path);
 	if (flock(lock, LOCK_EX | LOCK_NB)) {

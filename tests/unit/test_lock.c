@@ -88,6 +88,24 @@ static void says_nothing_of_a_holder_without_a_pid(void **state)
 	close(first);
 }
 
+static void nobody_else_may_open_it(void **state)
+{
+	const mode_t old = umask(022);
+	struct stat st;
+	int fd = -1;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(core_lock_take(&fd, run_dir), 0);
+		assert_int_equal(stat(lock, &st), 0);
+		assert_int_equal(st.st_mode, S_IFREG | 0600);
+		/* As earlier versions left it. */
+		assert_int_equal(fchmod(fd, 0644), 0);
+		close(fd);
+	}
+	umask(old);
+}
+
 static void replaces_a_longer_pid(void **state)
 {
 	FILE *f;
@@ -176,6 +194,7 @@ int main(void)
 		TEST(one_at_a_time),
 		TEST(says_nothing_of_a_holder_without_a_pid),
 		TEST(replaces_a_longer_pid),
+		TEST(nobody_else_may_open_it),
 		TEST(makes_the_directory),
 		TEST(says_what_is_in_the_way),
 		TEST(a_tool_takes_what_is_left),
