@@ -518,7 +518,7 @@ void core_journal_close(struct core_journal **journal);
 /* journal may be NULL: then nothing is kept. */
 void core_journal_add(struct core_journal *journal, const struct lqos_prefix *p,
 		      const char *circuit_id);
-/* Of one by hand. */
+/* Of one by hand, when it has gone. */
 void core_journal_del(struct core_journal *journal,
 		      const struct lqos_prefix *p);
 /* None by hand is left. */

@@ -82,11 +82,18 @@ static int write_mapping(const struct lqos_prefix *p, void *arg)
 
 static int write_file(struct core_journal *j, const char *path)
 {
-	struct writing w = {.r = j->core->registry, .f = fopen(path, "we")};
+	struct writing w = {.r = j->core->registry};
+	autoclose int fd = -1;
 	int rc;
 
+	/* Whose an address is, is not for everybody to read. */
+	if (unlink(path) && errno != ENOENT)
+		return -errno;
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	w.f = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!w.f)
 		return -errno;
+	(void)steal_fd(&fd);
 	rc = core_registry_walk(w.r, write_mapping, &w);
 	if (fclose(w.f) && !rc)
 		rc = -errno;

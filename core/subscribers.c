@@ -227,9 +227,10 @@ int lqos_mapping_del(struct lqos_ctx *ctx, const char *ip, char *why,
 		return -ENOENT;
 	}
 	c = m->circuit;
-	core_journal_del(ctx->core->journal, &m->p);
+	p.by_hand = m->p.by_hand;
 	core_mapping_remove(r, m);
 	core_circuit_settle(r, c);
+	core_journal_del(ctx->core->journal, &p);
 	core_registry_notify(r);
 	return 0;
 }

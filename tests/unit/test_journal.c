@@ -130,6 +130,42 @@ static void does_not_grow(void **state)
 	assert_int_equal(lines(), 1);
 }
 
+/* It is one of those that go at which the file is written anew. */
+static void the_last_of_many_stays_away(void **state)
+{
+	size_t before, n = 0;
+
+	(void)state;
+	assert_int_equal(add("192.0.2.2", "b", 3), 0);
+	do {
+		assert_int_equal(add("192.0.2.1", "a", 3), 0);
+		before = lines();
+		assert_int_equal(del("192.0.2.1"), 0);
+		assert_in_range(n++, 0, 2000);
+	} while (lines() > before);
+	start_again(THREE);
+	assert_null(mapped("192.0.2.1"));
+	assert_string_equal(owner("192.0.2.2"), "b");
+}
+
+static void others_may_not_read_it(void **state)
+{
+	char new[96], other[96];
+	struct stat st;
+
+	(void)state;
+	snprintf(new, sizeof(new), "%s.new", path);
+	snprintf(other, sizeof(other), "%s/other", dir);
+	write_file(other, "mine");
+	assert_int_equal(symlink(other, new), 0);
+	assert_int_equal(add("192.0.2.1", "a", 3), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode, S_IFREG | 0600);
+	assert_int_equal(stat(other, &st), 0);
+	assert_int_equal(st.st_size, 4);
+	unlink(other);
+}
+
 static void odd_lines(void **state)
 {
 	(void)state;
@@ -214,6 +250,8 @@ int main(void)
 		TEST(over_a_file_and_back),
 		TEST(deleted_and_cleared_stay_away),
 		TEST(does_not_grow),
+		TEST(the_last_of_many_stays_away),
+		TEST(others_may_not_read_it),
 		TEST(odd_lines),
 		TEST(a_full_disk),
 		TEST(a_directory_that_comes_later),
