@@ -146,6 +146,7 @@ void datapath_adopt_maps(struct core_datapath *dp, const char *module,
 {
 	struct bpf_map *map;
 	char why[128];
+	int rc;
 
 	if (!dp->adopts)
 		return;
@@ -157,9 +158,14 @@ void datapath_adopt_maps(struct core_datapath *dp, const char *module,
 		fd = open_fitting(dp->pins, module, obj, map, why, sizeof(why));
 		if (fd == -ENOENT)
 			continue;
-		if (fd >= 0 && !bpf_map__reuse_fd(map, fd)) {
-			dp->adopted++;
-			continue;
+		if (fd >= 0) {
+			rc = bpf_map__reuse_fd(map, fd);
+			if (!rc) {
+				dp->adopted++;
+				continue;
+			}
+			snprintf(why, sizeof(why), "it cannot be used: %s",
+				 strerror(-rc));
 		}
 		dp->discarded++;
 		core_log(WHO, LQOS_WARN,
