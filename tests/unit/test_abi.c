@@ -78,6 +78,7 @@ struct interface_1_0 {
 	uint32_t rx_queues;
 	uint32_t tx_queues;
 	bool native;
+	uint32_t pair;
 };
 
 struct subscriber_1_0 {
@@ -237,6 +238,7 @@ static void interface_is_frozen(void **state)
 	SAME(rx_queues);
 	SAME(tx_queues);
 	SAME(native);
+	SAME(pair);
 #undef SAME
 	same_size(struct lqos_interface, struct interface_1_0);
 }
@@ -333,6 +335,7 @@ static void numbers_are_frozen(void **state)
 	assert_int_equal(LQOS_COLUMN_DETAIL, 1);
 	assert_int_equal(LQOS_TO_INTERNET, 1);
 	assert_int_equal(LQOS_TO_SUBSCRIBERS, 2);
+	assert_int_equal(LQOS_STICK, 3);
 	assert_true(LQOS_NO_VALUE == UINT64_MAX);
 }
 
