@@ -3,8 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "modules/steering/steering.h"
+
+/* Placing looks at everybody: it rests for so many times as long as it took, so
+ * that tens of thousands who come one by one are no work of hours. */
+enum { REST = 4 };
 
 /* FNV-1a (Fowler, Noll, Vo): has the tree changed? */
 static uint64_t add_to_hash(uint64_t hash, const void *data, size_t len)
@@ -76,10 +81,20 @@ static void look_around(struct steering *st, struct plan *plan)
 	}
 }
 
-static int reserve_own(const struct lqos_prefix *p, void *plan)
+struct reserving {
+	struct steering *st;
+	struct plan *plan;
+};
+
+/* Also of what was mapped in a run before. */
+static int reserve_own(const struct lqos_prefix *p, void *arg)
 {
-	if (p->own_place)
-		plan_reserve(plan, p->handle);
+	const struct reserving *r = arg;
+
+	if (!p->own_place)
+		return 0;
+	r->st->by_hand = true;
+	plan_reserve(r->plan, p->handle);
 	return 0;
 }
 
@@ -224,7 +239,8 @@ static int make_plan(struct steering *st)
 		plan_unreserve(plan);
 	look_around(st, plan);
 	if (fresh || st->released)
-		lqos_prefixes(st->ctx, reserve_own, plan);
+		lqos_prefixes(st->ctx, reserve_own,
+			      &(struct reserving){st, plan});
 	st->released = false;
 	if (!fresh)
 		return 0;
@@ -240,8 +256,17 @@ static int make_plan(struct steering *st)
 	return 0;
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
 int steering_place(struct steering *st)
 {
+	int64_t begin = now_ms();
 	int rc = make_plan(st);
 
 	st->changed = false;
@@ -249,6 +274,7 @@ int steering_place(struct steering *st)
 		return lqos_fail(st->ctx, rc,
 				 "cannot plan: circuits stay where they are");
 	place_all(st);
+	st->rest_until = now_ms() + REST * (now_ms() - begin);
 	return 0;
 }
 
@@ -271,9 +297,11 @@ static void on_timer(void *arg)
 
 void steering_changed(struct steering *st)
 {
+	int64_t wait = st->rest_until - now_ms();
+
 	if (st->changed)
 		return;
 	st->changed = true;
-	if (lqos_timer_once(st->ctx, 0, on_timer, st, NULL))
+	if (lqos_timer_once(st->ctx, wait > 0 ? wait : 0, on_timer, st, NULL))
 		steering_catch_up(st);
 }

@@ -32,6 +32,7 @@ struct steering {
 	bool changed;	     /* the plan is behind the registry */
 	bool by_hand;	     /* classes were given by hand */
 	bool released;	     /* one of them may be free again */
+	int64_t rest_until;  /* CLOCK_MONOTONIC, ms */
 	const struct st_cpu *counters; /* by CPU */
 	bool stick;		       /* one interface for both directions */
 	uint32_t n_cpus, possible_cpus, queues;
@@ -66,7 +67,8 @@ int steering_place(struct steering *st);
 void steering_runs(struct steering *st);
 /*
  * The registry has changed: whoever needs a class gets it before the loop waits
- * again, however many changes there are until then.
+ * again, or, where that was done only now, soon after; however many changes
+ * there are until then.
  */
 void steering_changed(struct steering *st);
 /* The same at once, for whoever needs to know the classes. */

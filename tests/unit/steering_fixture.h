@@ -91,8 +91,10 @@ static inline int tear_down(void **state)
 
 static inline void turn(void)
 {
-	event_base_loop(core_loop_base(core.loop),
-			EVLOOP_NONBLOCK | EVLOOP_ONCE);
+	do
+		event_base_loop(core_loop_base(core.loop),
+				EVLOOP_NONBLOCK | EVLOOP_ONCE);
+	while (st->changed);
 }
 
 static inline const char *call(const char *method, const char *params)

@@ -39,6 +39,51 @@ static void classes_by_hand(void **state)
 	assert_int_equal(handle_of("zz"), zz);
 }
 
+/* They are mapped before the module starts. */
+static void classes_of_the_run_before(void **state)
+{
+	struct lqos_mapping m = {.ip = "192.0.2.1"};
+
+	(void)state;
+	load(THREE);
+	turn();
+	m.handle = handle_of("zz");
+	m.cpu = cpu_of("zz");
+	load(HEADER);
+	turn();
+	assert_int_equal(lqos_mapping_add(module, &m, NULL, 0), 0);
+	plan_free(&st->plan);
+	assert_int_equal(steering_place(st), 0);
+	load(THREE);
+	turn();
+	assert_int_not_equal(handle_of("zz"), m.handle);
+	call("del", "{\"ip\":\"192.0.2.1\"}");
+	turn();
+	load(HEADER);
+	load(THREE);
+	turn();
+	assert_int_equal(handle_of("zz"), m.handle);
+}
+
+/* Many in one go are placed in one, and nobody waits for long. */
+static void it_rests(void **state)
+{
+	struct timespec now;
+
+	(void)state;
+	turn();
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	st->rest_until = (int64_t)(now.tv_sec + 60) * 1000;
+	accepted("{\"ip\":\"192.0.2.1\"}");
+	event_base_loop(core_loop_base(core.loop),
+			EVLOOP_NONBLOCK | EVLOOP_ONCE);
+	assert_true(st->changed);
+	assert_int_equal(handle_of("192.0.2.1"), 0);
+	call("list", "{}");
+	assert_false(st->changed);
+	assert_int_not_equal(handle_of("192.0.2.1"), 0);
+}
+
 static void places_that_cannot_be(void **state)
 {
 	static const char *const classes[] = {
@@ -244,6 +289,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(classes_by_hand),
+		TEST(classes_of_the_run_before),
+		TEST(it_rests),
 		TEST(places_that_cannot_be),
 		TEST(one_circuit_one_cpu),
 		TEST(types),
