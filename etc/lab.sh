@@ -79,7 +79,7 @@ LAB_SERVERS4=(198.51.100.0/24 198.51.101.0/24)
 LAB_SERVERS6=(2001:db8:ffff::/64 2001:db8:fffd::/64)
 LAB_CLIENTS4=(100.64.0.0/10 100.65.0.0/16)
 LAB_CLIENTS6=(2001:db8::/32 2001:db8:65::/48)
-LAB_SECOND='^(100\.65\.|2001:db8:65:)'
+LAB_SECOND='^(100[.]65[.]|2001:db8:65:)'
 # By pair: the VLANs of a stick.
 LAB_VLANS_INET=(10 11)
 LAB_VLANS_SUBS=(20 21)
@@ -102,7 +102,8 @@ lab_inet()
 
 # ---- Subscribers ------------------------------------------------------------
 
-# lab_addresses CSV: "CIRCUIT ADDRESS" of each row; of a prefix its first host.
+# lab_addresses CSV: "CIRCUIT ADDRESS" of each row; of a prefix its first host,
+# without the VLAN that it may be in.
 lab_addresses()
 {
 	awk '
@@ -122,6 +123,7 @@ lab_addresses()
 	}
 	function host(prefix,    part, n, octet)
 	{
+		sub(/%[0-9]+/, "", prefix)
 		n = split(prefix, part, "/")
 		if (n == 1)
 			return prefix
@@ -187,7 +189,7 @@ lab_side()
 		"net.ipv4.conf.$dev.rp_filter=0" || return
 	{
 		while read -r ip; do
-			echo "address add $ip dev $dev"
+			[ -z "$ip" ] || echo "address add $ip dev $dev"
 		done
 		echo "link set lo up"
 		echo "link set $dev up"
@@ -276,19 +278,13 @@ lab_stick()
 # of hosts that are no subscriber's in the first.
 lab_hosts()
 {
-	local which=-v
-
-	[ "$2" = 0 ] || which=
 	{
 		lab_addresses "$1" || return
 		echo "- $LAB_UNKNOWN4"
 		echo "- $LAB_UNKNOWN6"
-	} | awk '{ print $2 "/" ($2 ~ /:/ ? "128 nodad" : "32") }' |
-		if [ "$LAB_PAIRS" -gt 1 ]; then
-			grep -E $which "$LAB_SECOND"
-		else
-			cat
-		fi
+	} | awk -v pair="$2" -v pairs="$LAB_PAIRS" -v second="$LAB_SECOND" '
+	!seen[$2]++ && (pairs == 1 || ($2 ~ second) == pair) {
+		print $2 "/" ($2 ~ /:/ ? "128 nodad" : "32") }'
 }
 
 lab_pair()

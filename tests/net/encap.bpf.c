@@ -6,6 +6,10 @@
  * 2001:db8:64:CASE::x (in the second pair of interfaces 65 instead of 64).  A
  * packet that arrives with other headers than it was sent with is dropped and
  * counted.
+ *
+ * Addresses in 100.66.0.0/16 and 2001:db8:66::/48 are in several VLANs: TCP
+ * with a server's port from 7200 to 7299 is in VLAN 200 to 299, all else in
+ * none.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -24,7 +28,11 @@ enum {
 	PPPOE_LEN = 8,
 	PPP_IPV4 = 0x0021,
 	PPP_IPV6 = 0x0057,
+	PROTO_TCP = 6,
 	PROTO_ICMPV6 = 58,
+	SHARED_PORTS = 7200,
+	SHARED_VLANS = 200,
+	SHARED = 100,
 	ETH_P_QINQ = 0x9100,
 
 	CASES = 16,
@@ -125,6 +133,30 @@ static __always_inline bool whose(const __u8 *a, bool v6, struct whose *w)
 	return true;
 }
 
+/* Of an address, and of the server's port, on the way up or down. */
+static __always_inline __u32 address_at(bool up, bool v6)
+{
+	if (v6)
+		return up ? 8 : 24;
+	return up ? 12 : 16;
+}
+
+static __always_inline bool is_shared(const __u8 *a, bool v6)
+{
+	if (!v6)
+		return a[0] == 100 && a[1] == 66;
+	return a[0] == 0x20 && a[1] == 0x01 && a[2] == 0x0d && a[3] == 0xb8 &&
+	       !a[4] && a[5] == 0x66;
+}
+
+/* The VLAN that IP is in by its port; 0: none. */
+static __always_inline __u32 shared_vlan(const __u8 *proto, const __u16 *port)
+{
+	__u32 n = bpf_ntohs(*port) - SHARED_PORTS;
+
+	return *proto == PROTO_TCP && n < SHARED ? SHARED_VLANS + n : 0;
+}
+
 static __always_inline __u16 tail_type(enum tail tail, bool v6)
 {
 	if (tail == PPP)
@@ -132,8 +164,22 @@ static __always_inline __u16 tail_type(enum tail tail, bool v6)
 	return bpf_htons(v6 ? ETH_P_IPV6 : ETH_P_IP);
 }
 
-/* at: of the subscriber's address. */
-static __always_inline int push(struct __sk_buff *skb, __u32 at4, __u32 at6)
+static __always_inline int push_shared(struct __sk_buff *skb, bool up, bool v6)
+{
+	__u8 proto = 0;
+	__u16 port = 0;
+	__u32 vid;
+
+	bpf_skb_load_bytes(skb, ETH_HLEN + (v6 ? 6 : 9), &proto, 1);
+	bpf_skb_load_bytes(skb, ETH_HLEN + (v6 ? 40 : 20) + (up ? 2 : 0), &port,
+			   2);
+	vid = shared_vlan(&proto, &port);
+	if (vid)
+		bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), vid);
+	return TC_ACT_OK;
+}
+
+static __always_inline int push(struct __sk_buff *skb, bool up)
 {
 	bool v6 = skb->protocol == bpf_htons(ETH_P_IPV6);
 	__u16 length = bpf_htons(skb->len - ETH_HLEN + 2), type;
@@ -145,9 +191,12 @@ static __always_inline int push(struct __sk_buff *skb, __u32 at4, __u32 at6)
 
 	if (!v6 && skb->protocol != bpf_htons(ETH_P_IP))
 		return TC_ACT_OK;
-	if (bpf_skb_load_bytes(skb, ETH_HLEN + (v6 ? at6 : at4), address,
-			       v6 ? 16 : 4) ||
-	    !whose(address, v6, &w))
+	if (bpf_skb_load_bytes(skb, ETH_HLEN + address_at(up, v6), address,
+			       v6 ? 16 : 4))
+		return TC_ACT_OK;
+	if (is_shared(address, v6))
+		return push_shared(skb, up, v6);
+	if (!whose(address, v6, &w))
 		return TC_ACT_OK;
 	if (v6)
 		bpf_skb_load_bytes(skb, ETH_HLEN + 6, &proto, 1);
@@ -180,13 +229,13 @@ static __always_inline int push(struct __sk_buff *skb, __u32 at4, __u32 at6)
 SEC("tc")
 int push_up(struct __sk_buff *skb)
 {
-	return push(skb, 12, 8);
+	return push(skb, true);
 }
 
 SEC("tc")
 int push_down(struct __sk_buff *skb)
 {
-	return push(skb, 16, 24);
+	return push(skb, false);
 }
 
 static __always_inline __u16 be16(const void *p)
@@ -284,7 +333,26 @@ static __always_inline int strip(struct xdp_md *ctx, __u32 off, bool v6)
 	return XDP_PASS;
 }
 
-static __always_inline int pop(struct xdp_md *ctx, __u32 at4, __u32 at6)
+static __always_inline int pop_shared(struct xdp_md *ctx, __u32 off, bool up,
+				      bool v6)
+{
+	__u16 port = 0, tci = 0;
+	__u8 proto = 0;
+	__u32 vid;
+
+	bpf_xdp_load_bytes(ctx, off + (v6 ? 6 : 9), &proto, 1);
+	bpf_xdp_load_bytes(ctx, off + (v6 ? 40 : 20) + (up ? 2 : 0), &port, 2);
+	vid = shared_vlan(&proto, &port);
+	if (!vid)
+		return off == ETH_HLEN ? XDP_PASS : XDP_DROP;
+	if (off != ETH_HLEN + TAG_LEN ||
+	    bpf_xdp_load_bytes(ctx, ETH_HLEN, &tci, sizeof(tci)) ||
+	    bpf_ntohs(tci) != vid)
+		return XDP_DROP;
+	return strip(ctx, off, v6);
+}
+
+static __always_inline int pop(struct xdp_md *ctx, bool up)
 {
 	void *data_end = (void *)(long)ctx->data_end;
 	void *data = (void *)(long)ctx->data;
@@ -297,9 +365,12 @@ static __always_inline int pop(struct xdp_md *ctx, __u32 at4, __u32 at6)
 
 	if (!off)
 		return XDP_PASS;
-	if (bpf_xdp_load_bytes(ctx, off + (v6 ? at6 : at4), address,
-			       v6 ? 16 : 4) ||
-	    !whose(address, v6, &w))
+	if (bpf_xdp_load_bytes(ctx, off + address_at(up, v6), address,
+			       v6 ? 16 : 4))
+		return XDP_PASS;
+	if (is_shared(address, v6))
+		return pop_shared(ctx, off, up, v6);
+	if (!whose(address, v6, &w))
 		return off == ETH_HLEN ? XDP_PASS : XDP_DROP;
 	encap = encaps[w.encap & (CASES - 1)];
 	if (same(ctx, &encap, off, v6))
@@ -313,13 +384,13 @@ static __always_inline int pop(struct xdp_md *ctx, __u32 at4, __u32 at6)
 SEC("xdp")
 int pop_up(struct xdp_md *ctx)
 {
-	return pop(ctx, 12, 8);
+	return pop(ctx, true);
 }
 
 SEC("xdp")
 int pop_down(struct xdp_md *ctx)
 {
-	return pop(ctx, 16, 24);
+	return pop(ctx, false);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

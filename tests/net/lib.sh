@@ -171,6 +171,37 @@ net_begin()
 	lab_up || bail "no lab"
 }
 
+# encapsulate_host subs|inet up|down: its interfaces put headers on what goes
+# the one way, and take them off what comes.
+encapsulate_host()
+{
+	local pins=$LAB_OWN_PINS/$1 way=$2 back=down run=lab_subs pair
+
+	[ "$1" = subs ] || run=lab_inet back=up
+	mkdir -p "$LAB_OWN_PINS" &&
+		bpftool prog loadall "$NET_BUILD/encap.bpf.o" "$pins" \
+			pinmaps "$pins" || return
+	for ((pair = 0; pair < LAB_PAIRS; pair++)); do
+		# Whether a neighbour is still there is asked while nobody looks.
+		$run sysctl -qw "net.ipv6.neigh.eth$pair.delay_first_probe_time=600" ||
+			return
+		# TCP makes large ones even for an interface that has no GSO.
+		$run ip link set "eth$pair" gso_max_segs 1 &&
+			$run tc qdisc add dev "eth$pair" clsact &&
+			$run tc filter add dev "eth$pair" egress bpf da \
+				object-pinned "$pins/push_$way" &&
+			$run ip link set "eth$pair" xdpdrv \
+				pinned "$pins/pop_$back" || return
+	done
+}
+
+# The hosts put headers on their packets; see encap.bpf.c.
+encapsulate()
+{
+	encapsulate_host subs up || bail "no encapsulation by subscribers"
+	encapsulate_host inet down || bail "no encapsulation by the internet"
+}
+
 # daemon [ARGUMENT...]
 daemon()
 {
@@ -302,7 +333,7 @@ make_htb()
 	ctl -j call steering.tree >"$LAB_DIR/tree.json"
 }
 
-# class_bytes subs|inet CLASS: what an HTB class sent; also class_drops.
+# class_numbers DEVICE CLASS bytes|packets|drops: of what an HTB class sent.
 class_numbers()
 {
 	lab_shaper tc -s class show dev "$1" |
@@ -310,7 +341,7 @@ class_numbers()
 		/^class/ { mine = $2 == "htb" && $3 == class }
 		mine && $1 == "Sent" {
 			gsub(/[(,]/, "")
-			print n == "bytes" ? $2 : $7
+			print n == "bytes" ? $2 : n == "packets" ? $4 : $7
 		}'
 }
 

@@ -15,30 +15,6 @@ LAB_PAIRS=2
 LAB_MTU=1550 # room for what comes on top of 1500
 LAB_SWITCH=$NET_BUILD/switch.bpf.o
 
-# host subs|inet up|down: its interfaces put headers on what goes the one way,
-# and take them off what comes.
-host()
-{
-	local pins=$LAB_OWN_PINS/$1 way=$2 back=down run=lab_subs pair
-
-	[ "$1" = subs ] || run=lab_inet back=up
-	mkdir -p "$LAB_OWN_PINS" &&
-		bpftool prog loadall "$NET_BUILD/encap.bpf.o" "$pins" \
-			pinmaps "$pins" || return
-	for ((pair = 0; pair < LAB_PAIRS; pair++)); do
-		# Whether a neighbour is still there is asked while nobody looks.
-		$run sysctl -qw "net.ipv6.neigh.eth$pair.delay_first_probe_time=600" ||
-			return
-		# TCP makes large ones even for an interface that has no GSO.
-		$run ip link set "eth$pair" gso_max_segs 1 &&
-			$run tc qdisc add dev "eth$pair" clsact &&
-			$run tc filter add dev "eth$pair" egress bpf da \
-				object-pinned "$pins/push_$way" &&
-			$run ip link set "eth$pair" xdpdrv \
-				pinned "$pins/pop_$back" || return
-	done
-}
-
 # network TOPOLOGY: the lab, with hosts that encapsulate, and servers.
 network()
 {
@@ -51,8 +27,7 @@ network()
 	echo '{"A": {"downloadBandwidthMbps": 0, "uploadBandwidthMbps": 0},
 		"B": {"downloadBandwidthMbps": 0, "uploadBandwidthMbps": 0}}' >"$LAB_DIR/nodes"
 	lab_up "$LAB_DIR/devices" || bail "no lab"
-	host subs up || bail "no encapsulation"
-	host inet down || bail "no encapsulation"
+	encapsulate
 	setsid setpriv --pdeathsig KILL nsenter \
 		--net="/run/netns/$LAB_NS_INET" -- python3 -B \
 		"$NET_HERE/hosts.py" serve >"$LAB_DIR/served" &
