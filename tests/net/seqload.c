@@ -40,6 +40,7 @@ enum {
 	PORT = 7000,	  /* flow i has PORT + i at both ends */
 	RECEIVE_ROOM = 64 << 20,
 	DRAIN_MS = 700,
+	LATE_MS = 10, /* on the way */
 	PACKET_MAX = 1400,
 	TCP_PORT = 6999,
 	TCP_CHUNK = 16384,
@@ -64,7 +65,7 @@ struct flow {
 	/* The receiver's. */
 	uint8_t *seen; /* a bit a packet */
 	uint32_t seen_room;
-	uint32_t received, twice, reordered, highest;
+	uint32_t received, twice, reordered, late, highest;
 	uint64_t last_ns, longest_gap_ns, longest_gap_at_ns, longest_delay_ns;
 };
 
@@ -351,6 +352,8 @@ static void take(struct flow *f, const struct payload *p, uint64_t at_ns)
 		f->longest_gap_at_ns = at_ns;
 	}
 	f->last_ns = at_ns;
+	if (at_ns > p->sent_ns + LATE_MS * MS)
+		f->late++;
 	if (at_ns > p->sent_ns + f->longest_delay_ns)
 		f->longest_delay_ns = at_ns - p->sent_ns;
 }
@@ -460,12 +463,13 @@ static void print_flows(void)
 
 		printf("%s{\"address\":\"%s\",\"up\":%s,\"sent\":%u,"
 		       "\"refused\":%u,\"received\":%u,\"twice\":%u,"
-		       "\"reordered\":%u,\"receiver_drops\":%u,"
+		       "\"reordered\":%u,\"late\":%u,\"receiver_drops\":%u,"
 		       "\"longest_gap_ms\":%.1f,\"gap_ended_ms\":%.0f,"
 		       "\"longest_delay_ms\":%.1f}",
 		       i ? "," : "", f->address, f->up ? "true" : "false",
 		       f->sent, f->refused, f->received, f->twice, f->reordered,
-		       receiver_drops(f), (double)f->longest_gap_ns / MS,
+		       f->late, receiver_drops(f),
+		       (double)f->longest_gap_ns / MS,
 		       f->longest_gap_at_ns ? (double)(f->longest_gap_at_ns -
 						       load.began_ns) /
 						      MS
