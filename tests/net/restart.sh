@@ -63,7 +63,7 @@ of_classes()
 	jq "$1" "$LAB_DIR/class.json"
 }
 
-net_begin 17
+net_begin 33
 load_during true
 is "undisturbed: all that was sent arrives" \
 	"$(of_load '[.flows[] | .sent - .received] | add')" 0
@@ -91,16 +91,30 @@ at_least "... and for how long, in ms" \
 at_least "... and in which class" "$(of_classes '[.classes[] |
 	select(.class == "1:2" and (.expected | not)) | .packets][0]')" 300
 
-"$NET_HERE/restart_loss" --cycles $CYCLES --json >"$LAB_DIR/restart.json" \
-	2>"$LAB_DIR/restart.err"
-note "$(cat "$LAB_DIR/restart.json" "$LAB_DIR/restart.err")"
+# cycles N TOPOLOGY: so many of it, and what they cost.
+cycles()
+{
+	local what="$2: $1 times kill -9, start and reload"
+
+	"$NET_HERE/restart_loss" --cycles "$1" --topology "$2" --json \
+		>"$LAB_DIR/restart.json" 2>"$LAB_DIR/restart.err"
+	note "$(cat "$LAB_DIR/restart.json" "$LAB_DIR/restart.err")"
+	is "$what" "$(of_restart .cycles)" "$1"
+	at_least "... under traffic" "$(of_restart .sent)" 8000
+	is "... no packet is lost" "$(of_restart .lost)" 0
+	is "... nor arrives twice" "$(of_restart .twice)" 0
+	is "... nor a byte of TCP" "$(of_restart .tcp_missing)" 0
+	is "... all that arrives has passed its class" \
+		"$(of_restart .packets_not_in_class)" 0
+	is "... and at no time another" \
+		"$(of_restart .seconds_out_of_class)" 0
+}
+
 of_restart()
 {
 	jq "$1" "$LAB_DIR/restart.json"
 }
-is "all cycles were run" "$(of_restart .cycles)" "$CYCLES"
-at_least "there was traffic" "$(of_restart .sent)" 8000
-is "$CYCLES times kill -9, start and reload: no packet is lost" \
-	"$(of_restart .lost)" 0
-is "... nor arrives twice" "$(of_restart .twice)" 0
-is "... nor a byte of TCP" "$(of_restart .tcp_missing)" 0
+
+cycles $CYCLES linux
+cycles 2 xdp
+cycles 2 stick
