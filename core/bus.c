@@ -27,6 +27,7 @@ enum {
 static const struct timeval at_once = {0, 0};
 static const struct timeval accept_pause = {.tv_sec = 1};
 static const struct timeval goodbye_time = {.tv_sec = 5};
+static const struct timeval patience = {.tv_sec = 30};
 
 typedef void (*client_fn)(struct core_bus_client *client, void *arg);
 
@@ -39,6 +40,7 @@ struct core_bus_client {
 	size_t scanned; /* so much of the input has no newline */
 	bool paused;	/* not read from until it has read */
 	bool eof;	/* no more will come */
+	bool hurried;	/* an answer waits that is too much to keep for long */
 	bool closing;	/* freed once the output is empty */
 	client_fn on_close, on_drain;
 	void *close_arg, *drain_arg;
@@ -189,6 +191,10 @@ static int send_message(struct core_bus_client *client, json_t *message)
 	if (rc)
 		return rc;
 	rc = core_bus_client_send(client, NULL, line);
+	if (!rc && core_bus_line_size(line) > CORE_BUS_OUT_MAX) {
+		client->hurried = true;
+		bufferevent_set_timeouts(client->bev, NULL, &patience);
+	}
 	core_bus_line_unref(line);
 	return rc;
 }
@@ -310,6 +316,9 @@ static void on_drain(struct bufferevent *bev, void *arg)
 		client_free(client);
 		return;
 	}
+	if (client->hurried)
+		bufferevent_set_timeouts(client->bev, NULL, NULL);
+	client->hurried = false;
 	if (client->on_drain)
 		client->on_drain(client, client->drain_arg);
 	if (client->paused) {

@@ -380,7 +380,7 @@ static int handle_batch(const struct peer *peer, const json_t *batch,
 	size_t n = json_array_size(batch);
 	json_t *replies, *one;
 	const json_t *request;
-	size_t i;
+	size_t i, size = 0;
 	int rc;
 
 	if (!n)
@@ -392,9 +392,20 @@ static int handle_batch(const struct peer *peer, const json_t *batch,
 
 	replies = json_array();
 	json_array_foreach(batch, i, request) {
-		rc = handle_one(peer, request, &one);
-		if (!rc && one)
+		/* All answers are in memory until the last is there. */
+		if (size > CORE_BUS_OUT_MAX)
+			rc = refuse(peer, &one, json_object_get(request, "id"),
+				    RPC_FAILED, -EMSGSIZE,
+				    "not run: the answers to what is before it "
+				    "in the batch are over %d bytes: ask for "
+				    "it by itself",
+				    CORE_BUS_OUT_MAX);
+		else
+			rc = handle_one(peer, request, &one);
+		if (!rc && one) {
+			size += json_dumpb(one, NULL, 0, JSON_COMPACT);
 			rc = json_array_append_new(replies, one) ? -ENOMEM : 0;
+		}
 		if (rc) {
 			json_decref(replies);
 			return rc;

@@ -425,6 +425,45 @@ static void large_batches(void **state)
 	assert_int_equal(echoes, 64); /* of the second batch nothing ran */
 }
 
+static int run_huge(struct lqos_call *call, void *arg)
+{
+	size_t size = CORE_BUS_OUT_MAX / 3;
+	char *text = malloc(size);
+
+	(*(int *)arg)++;
+	memset(text, 'x', size);
+	lqos_call_result(call, json_stringn(text, size));
+	free(text);
+	return 0;
+}
+
+/* A list of everybody is megabytes; 64 of them in one batch would be all the
+ * memory there is. */
+static void batches_of_large_answers(void **state)
+{
+	static const struct lqos_command huge = {.name = "huge",
+						 .run = run_huge};
+	struct bench *b = *state;
+	char line[2048] = "[";
+	json_t *reply, *last;
+	int ran = 0;
+
+	assert_int_equal(lqos_command_add(b->core.ctx, &huge, &ran), 0);
+	for (int i = 0; i < 10; i++)
+		strcat(strcat(line, i ? "," : ""),
+		       i < 9 ? CALL("1", "test.huge", "")
+			     : CALL("\"z\"", "test.huge", ""));
+	reply = handle(b, strcat(line, "]"));
+	assert_int_equal(json_array_size(reply), 10);
+	assert_int_equal(ran, 3);
+	last = json_array_get(reply, 9);
+	assert_string_equal(json_string_value(json_object_get(last, "id")),
+			    "z");
+	assert_non_null(
+		strstr(bench_str(last, "error", "message", NULL), "not run: "));
+	json_decref(reply);
+}
+
 static void only_root_changes_state(void **state)
 {
 	static const char call[] = CALL("1", "test.write", "");
@@ -535,6 +574,7 @@ int main(void)
 		TEST(notifications_have_no_reply),
 		TEST(batches),
 		TEST(large_batches),
+		TEST(batches_of_large_answers),
 		TEST(only_root_changes_state),
 		TEST(who_may_be_added),
 		TEST(commands_go_with_their_module),
