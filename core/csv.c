@@ -175,11 +175,12 @@ static char *copy_byte(struct core_csv *csv, char *out)
 	return out + 1;
 }
 
-/* NULL: the quote is never closed, or text follows it. */
+/* NULL: the quote is never closed, or text follows it.  How far that is looked
+ * for is bounded: each row of a file may have such a quote. */
 static char *read_quoted(struct core_csv *csv, char *out)
 {
 	advance(csv);
-	while (csv->pos.at < csv->end) {
+	while (csv->pos.at < csv->end && csv->pos.line <= csv->last_line) {
 		if (next_is(csv, '"')) {
 			advance(csv);
 			if (!next_is(csv, '"')) {
@@ -209,6 +210,7 @@ static int read_row(struct core_csv *csv)
 
 	csv->written = 0;
 	csv->nul = false;
+	csv->last_line = csv->pos.line + CORE_CSV_LINES;
 	do {
 		struct core_csv_cell cell;
 

@@ -10,7 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CORE_CSV_CELLS = 64 }; /* of one row; what follows is only counted */
+enum {
+	CORE_CSV_CELLS = 64,  /* of one row; what follows is only counted */
+	CORE_CSV_LINES = 100, /* of one row */
+};
 
 /* Lines and columns count from 1, columns in characters. */
 struct core_csv_position {
@@ -27,6 +30,7 @@ struct core_csv {
 	const char *end;
 	struct core_csv_position pos;
 	char *buf;
+	uint32_t last_line;	   /* that the row may reach */
 	struct core_csv_cell open; /* whose quote is not closed */
 	/* The row: */
 	struct core_csv_cell cells[CORE_CSV_CELLS];
@@ -41,8 +45,9 @@ int core_csv_new(struct core_csv **out, const char *text, size_t len);
 void core_csv_free(struct core_csv **csv);
 /*
  * The next row that has text and is no # comment.  1: it is in csv; 0: no more;
- * -EINVAL: a quote is not closed at the end of its cell, which is open; what is
- * before it is in the row, and reading goes on in the next line.
+ * -EINVAL: a quote is not closed at the end of its cell, which is open, or not
+ * within CORE_CSV_LINES; what is before it is in the row, and reading goes on
+ * in the next line.
  */
 int core_csv_next(struct core_csv *csv);
 

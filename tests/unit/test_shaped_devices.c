@@ -260,6 +260,39 @@ static void open_quote_takes_no_other_row(void **state)
 	assert_string_equal(owner("100.64.0.5"), "5");
 }
 
+static void a_cell_of_many_lines(void **state)
+{
+	autofree char *text = malloc(4096);
+
+	(void)state;
+	for (int lines = CORE_CSV_LINES; lines < CORE_CSV_LINES + 2; lines++) {
+		char *at = stpcpy(text, V1 "1,\"");
+
+		memset(at, '\n', lines);
+		strcpy(at + lines, "\",,,,,192.0.2.1,,,,5,5,\n"
+				   "2,,,,,,192.0.2.2,,,,5,5,\n");
+		parse(text);
+		assert_int_equal(shaped->problems.rows,
+				 lines > CORE_CSV_LINES ? 1 : 2);
+	}
+	expect_log("x.csv:2:3: row left out: this quote is not closed");
+}
+
+/* Each row opens one that could be closed by any that follows. */
+static void nothing_but_open_quotes(void **state)
+{
+	enum { ROWS = 200000 };
+	static const char row[] = "b\",\"y\n";
+	autofree char *text = malloc(ROWS * strlen(row) + 1);
+	char *at = text;
+
+	(void)state;
+	for (int i = 0; i < ROWS; i++)
+		at = stpcpy(at, row);
+	parse(text);
+	assert_int_equal(shaped->problems.skipped, ROWS);
+}
+
 static void commas_in_an_unquoted_comment(void **state)
 {
 	(void)state;
@@ -617,6 +650,8 @@ int main(void)
 		TEST(nothing_in_it),
 		TEST(quotes_and_line_ends),
 		TEST(open_quote_takes_no_other_row),
+		TEST(a_cell_of_many_lines),
+		TEST(nothing_but_open_quotes),
 		TEST(commas_in_an_unquoted_comment),
 		TEST(unquoted_commas_elsewhere),
 		TEST(one_byte),
