@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -26,7 +27,8 @@ struct answer {
 
 /* A list as it grows: "a, b". */
 struct words {
-	char text[512];
+	FILE *f;
+	char *text;
 	size_t len;
 };
 
@@ -36,14 +38,11 @@ static void add(struct words *w, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (w->len + 3 > sizeof(w->text))
-		return;
-	if (w->len)
-		w->len += (size_t)sprintf(w->text + w->len, ", ");
+	if (ftell(w->f))
+		fputs(", ", w->f);
 	va_start(ap, fmt);
-	vsnprintf(w->text + w->len, sizeof(w->text) - w->len, fmt, ap);
+	vfprintf(w->f, fmt, ap);
 	va_end(ap);
-	w->len += strlen(w->text + w->len);
 }
 
 static void add_rate(struct words *w, const char *name, uint64_t from,
@@ -116,7 +115,11 @@ static int add_change(const struct lqos_change *c, void *arg)
 	a->n[c->kind]++;
 	if (json_array_size(a->rows) >= (size_t)a->limit)
 		return 0;
+	details.f = open_memstream(&details.text, &details.len);
+	if (!details.f)
+		return -ENOMEM;
 	describe(&details, c);
+	fclose(details.f);
 	if (handle)
 		steering_class(handle, class, sizeof(class));
 	row = json_pack("{s:s, s:s, s:s, s:s}", "change", kinds[c->kind], "ip",
@@ -126,6 +129,7 @@ static int add_change(const struct lqos_change *c, void *arg)
 			    cpu == UINT32_MAX ? json_null()
 					      : json_integer(cpu));
 	json_object_set_new(row, "details", json_string(details.text));
+	free(details.text);
 	return json_array_append_new(a->rows, row) ? -ENOMEM : 0;
 }
 

@@ -12,13 +12,11 @@ static void say(json_t *why, const char *fmt, ...) LQOS_PRINTF(2, 3);
 
 static void say(json_t *why, const char *fmt, ...)
 {
-	char text[512];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	json_array_append_new(why, json_vsprintf(fmt, ap));
 	va_end(ap);
-	json_array_append_new(why, json_string(text));
 }
 
 static double mbit(uint64_t rate)

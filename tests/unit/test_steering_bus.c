@@ -284,6 +284,28 @@ static void explained(void **state)
 	assert_non_null(strstr(call("flush", "{}"), "\"result\":null"));
 }
 
+static void long_names(void **state)
+{
+	char name[461], csv[1600];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(name) - 1; i += 2)
+		memcpy(name + i, "\xc3\xa9", 3);
+	snprintf(csv, sizeof(csv), HEADER "%s,,,,100.64.0.4,,40,6\n", name);
+	load(THREE);
+	turn();
+	write_file(csv_path, csv);
+	snprintf(csv, sizeof(csv),
+		 "\"details\":\"circuit mm to %s, download 30 to 40 Mbit/s, "
+		 "upload 5 to 6 Mbit/s\"",
+		 name);
+	planned(csv);
+	snprintf(csv, sizeof(csv), HEADER "%s,,,,100.64.0.4,,30,5\n", name);
+	load(csv);
+	says("100.64.0.4", ", and comes from the files\",\"circuit ");
+	says("100.64.0.4", " hangs at the root\",\"queue ");
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -296,6 +318,7 @@ int main(void)
 		TEST(types),
 		TEST(changes),
 		TEST(explained),
+		TEST(long_names),
 	};
 
 	return cmocka_run_group_tests_name("steering_bus", tests, make_dir,
