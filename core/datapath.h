@@ -90,9 +90,18 @@ int interface_set_promisc(const struct lqos_interface *iface,
 void interface_restore_promisc(const struct lqos_interface *iface,
 			       const struct restore *restore);
 
-/* Logs what about the interface costs speed when packets go by cpumap, and what
- * hides tags from XDP. */
-void interface_advise(const struct lqos_interface *iface, bool tags_matter);
+/*
+ * VLAN tags stay in the frame.  One that the NIC takes off lies beside it: XDP
+ * cannot see it there, and cpumap does not take it along (struct xdp_frame has
+ * no room for it).
+ */
+void interface_keep_tags(const struct lqos_interface *iface,
+			 struct restore *restore);
+void interface_restore_tags(const struct lqos_interface *iface,
+			    const struct restore *restore);
+
+/* Logs what about the interface costs speed when packets go by cpumap. */
+void interface_advise(const struct lqos_interface *iface);
 
 /* sysfs of our own network namespace, as a directory; or -errno. */
 int interface_sysfs(void);

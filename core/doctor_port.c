@@ -113,7 +113,6 @@ void doctor_queues(struct doctor *d, const struct doctor_port *p)
 void doctor_offloads(struct doctor *d, const struct doctor_port *p)
 {
 	const char *name = p->port->name;
-	char driver[64];
 	bool fine = true;
 
 	if (p->lro == 1) {
@@ -123,18 +122,13 @@ void doctor_offloads(struct doctor *d, const struct doctor_port *p)
 		doctor_type(d, "ethtool -K %s lro off", name);
 		fine = false;
 	}
-	/* Without hardware a frame keeps its tag. */
-	if (p->rxvlan == 1 &&
-	    !doctor_link(d->sys, driver, sizeof(driver), CLASS "device/driver",
-			 name) &&
-	    (p->port->side == LQOS_STICK || d->settings->address_spaces)) {
-		doctor_fail(d,
-			    "rx-vlan-offload is on: it takes the tag off "
-			    "before XDP sees it, and the tag is what tells "
-			    "%s",
-			    p->port->side == LQOS_STICK
-				    ? "where a frame comes from"
-				    : "address spaces apart");
+	/* lqosd turns it off at its start; somebody turned it on again. */
+	if (p->rxvlan == 1 && d->daemon &&
+	    (doctor_steers(d) || p->port->side == LQOS_STICK ||
+	     d->settings->address_spaces)) {
+		doctor_fail(d, "rx-vlan-offload is on: XDP does not see the "
+			       "tags that it takes off, and on their way to "
+			       "another CPU frames lose them");
 		doctor_type(d, "ethtool -K %s rxvlan off", name);
 		fine = false;
 	}

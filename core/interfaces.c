@@ -254,25 +254,67 @@ void interface_restore_xps(const struct lqos_interface *iface,
 	}
 }
 
-void interface_advise(const struct lqos_interface *iface, bool tags_matter)
+/* An ETHTOOL_* command that sets data or gets it. */
+static int ethtool_value(const char *name, uint32_t command, uint32_t *data)
 {
 	autoclose int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ethtool_value gro = {.cmd = ETHTOOL_GGRO};
-	struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS};
-	struct ifreq req = {.ifr_data = (char *)&gro};
+	struct ethtool_value value = {.cmd = command, .data = *data};
+	struct ifreq req = {.ifr_data = (char *)&value};
 
-	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", iface->name);
-	if (fd >= 0 && !ioctl(fd, SIOCETHTOOL, &req) && !gro.data)
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", name);
+	if (fd < 0 || ioctl(fd, SIOCETHTOOL, &req))
+		return -errno;
+	*data = value.data;
+	return 0;
+}
+
+void interface_keep_tags(const struct lqos_interface *iface,
+			 struct restore *restore)
+{
+	uint32_t flags = 0;
+	int rc;
+
+	/* Whoever cannot be asked has no such offload. */
+	if (ethtool_value(iface->name, ETHTOOL_GFLAGS, &flags) ||
+	    !(flags & ETH_FLAG_RXVLAN))
+		return;
+	rc = restore_note(restore, iface->name, "rxvlan", "on");
+	flags &= ~ETH_FLAG_RXVLAN;
+	if (!rc)
+		rc = ethtool_value(iface->name, ETHTOOL_SFLAGS, &flags);
+	if (rc)
+		core_log(WHO, LQOS_WARN,
+			 "%s: cannot turn rx-vlan-offload off (%s), and frames "
+			 "lose the tags it takes off on their way to another "
+			 "CPU: ethtool -K %s rxvlan off",
+			 iface->name, strerror(-rc), iface->name);
+}
+
+void interface_restore_tags(const struct lqos_interface *iface,
+			    const struct restore *restore)
+{
+	uint32_t flags = 0;
+	int rc;
+
+	if (!restore_get(restore, iface->name, "rxvlan"))
+		return;
+	rc = ethtool_value(iface->name, ETHTOOL_GFLAGS, &flags);
+	flags |= ETH_FLAG_RXVLAN;
+	if (!rc)
+		rc = ethtool_value(iface->name, ETHTOOL_SFLAGS, &flags);
+	if (rc)
+		core_fail(WHO, rc, "%s: cannot turn rx-vlan-offload on again",
+			  iface->name);
+}
+
+void interface_advise(const struct lqos_interface *iface)
+{
+	uint32_t gro = 0;
+
+	if (!ethtool_value(iface->name, ETHTOOL_GGRO, &gro) && !gro)
 		core_log(WHO, LQOS_WARN,
 			 "%s: generic-receive-offload is off, so nothing is "
 			 "merged behind the cpumap and TCP costs more than "
 			 "twice as much: ethtool -K %s gro on",
-			 iface->name, iface->name);
-	req.ifr_data = (char *)&flags;
-	if (tags_matter && fd >= 0 && !ioctl(fd, SIOCETHTOOL, &req) &&
-	    flags.data & ETH_FLAG_RXVLAN)
-		core_log(WHO, LQOS_WARN,
-			 "%s: rx-vlan-offload is on, so XDP does not see the "
-			 "tags that it takes off: ethtool -K %s rxvlan off",
 			 iface->name, iface->name);
 }

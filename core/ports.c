@@ -136,6 +136,8 @@ static int attach_in(struct core_datapath *dp, struct attachment *a)
 	};
 	int rc;
 
+	if (dp->steered || dp->stick || set->address_spaces)
+		interface_keep_tags(&a->iface, dp->restore);
 	rc = attach_xdp(a, bpf_program__fd(in[a->iface.side]), set->xdp_mode,
 			set->pin_dir);
 	/* Last: drivers that make their rings anew for XDP set XPS. */
@@ -171,7 +173,6 @@ int ports_check(struct core_datapath *dp)
 
 int ports_attach(struct core_datapath *dp)
 {
-	const struct core_settings *set = &dp->core->settings;
 	uint32_t i;
 	int rc = 0;
 
@@ -184,8 +185,7 @@ int ports_attach(struct core_datapath *dp)
 	for (i = 0; i < dp->n_at && !rc; i++)
 		rc = attach_in(dp, &dp->at[i]);
 	for (i = 0; i < dp->n_at && !rc && dp->steered; i++)
-		interface_advise(&dp->at[i].iface,
-				 dp->stick || set->address_spaces);
+		interface_advise(&dp->at[i].iface);
 	return rc;
 }
 
@@ -194,6 +194,7 @@ void ports_put_back(struct attachment *a, const char *pin_dir,
 {
 	attach_undo(a, pin_dir, restore);
 	interface_restore_promisc(&a->iface, restore);
+	interface_restore_tags(&a->iface, restore);
 	interface_restore_xps(&a->iface, restore);
 }
 

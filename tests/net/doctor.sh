@@ -43,7 +43,7 @@ mends()
 }
 
 PATH=$PATH:/usr/sbin:/sbin
-net_begin 72
+net_begin 76
 lab_ini
 
 # ---- Before lqosd runs
@@ -130,6 +130,8 @@ else
 		skip "XPS $i" "this kernel has no XPS to set"
 	done
 fi
+type_it 'ethtool -K subs rxvlan on' 2>/dev/null
+mends FAIL offloads subs "lose them"
 lab_ini to_internet=subs to_subscribers=inet
 cp "$LAB_INI" "$LAB_DIR/before.ini"
 examine

@@ -30,6 +30,16 @@ xdp()
 		jq -r '.[0].xdp.prog.id // "none"'
 }
 
+# Of both sides: NICs that take tags off lose them on the way to another CPU.
+rxvlan()
+{
+	local side
+
+	for side in subs inet; do
+		lab_shaper ethtool -k $side | sed -n 's/^rx-vlan-offload: //p'
+	done
+}
+
 clsact()
 {
 	lab_shaper tc qdisc show dev "$1" clsact
@@ -53,6 +63,7 @@ put_back()
 	done
 	is "$1: no clsact on inet" "$(clsact inet)" ""
 	is "$1: XPS as before" "$(xps)" "$XPS_BEFORE"
+	is "$1: rx-vlan-offload as before" "$(rxvlan)" "$RXVLAN_BEFORE"
 	check "$1: no pins" test ! -e "$LAB_PINS"
 	is "$1: nothing in run_dir but the lock" \
 		"$(ls "$LAB_DIR/run" 2>/dev/null)" lock
@@ -61,9 +72,10 @@ put_back()
 SECONDS_OF_TRAFFIC=14
 [ -z "$LQOS_SANITIZED" ] || SECONDS_OF_TRAFFIC=40
 
-net_begin 41
+net_begin 45
 HAVE_XPS=$(set_xps && echo yes)
 XPS_BEFORE=$(xps)
+RXVLAN_BEFORE=$(rxvlan)
 # A clsact of somebody else has to stay.
 lab_shaper tc qdisc add dev subs clsact
 lab_shaper tc filter add dev subs ingress prio 7 bpf \
@@ -78,6 +90,8 @@ if [ -n "$HAVE_XPS" ]; then
 else
 	skip "XPS is off while lqosd runs" "this kernel has no XPS to set"
 fi
+is "rx-vlan-offload was on" "$RXVLAN_BEFORE" $'on\non'
+is "... and is off while lqosd runs" "$(rxvlan)" $'off\noff'
 
 flow tcp 100.64.1.3 -t $SECONDS_OF_TRAFFIC -b 20M -R
 flow udp_up 100.64.4.3 -t $SECONDS_OF_TRAFFIC -u -l 500 -b 8M
