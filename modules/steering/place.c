@@ -90,9 +90,18 @@ struct reserving {
 static int reserve_own(const struct lqos_prefix *p, void *arg)
 {
 	const struct reserving *r = arg;
+	char ip[STEERING_PREFIX_TEXT], class[16];
 
 	if (!p->own_place)
 		return 0;
+	if (!r->st->plan && plan_queue(p->handle) >= r->st->queues)
+		lqos_log(r->st->ctx, LQOS_WARN,
+			 "%s, which was mapped by hand before this start, is "
+			 "not shaped: its class is %s, and there are %u queues "
+			 "now: map it anew",
+			 steering_prefix(p, ip, sizeof(ip)),
+			 steering_class(p->handle, class, sizeof(class)),
+			 r->st->queues);
 	r->st->by_hand = true;
 	plan_reserve(r->plan, p->handle);
 	return 0;

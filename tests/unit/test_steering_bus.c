@@ -65,6 +65,23 @@ static void classes_of_the_run_before(void **state)
 	assert_int_equal(handle_of("zz"), m.handle);
 }
 
+static void a_queue_of_the_run_before(void **state)
+{
+	const struct lqos_mapping m = {
+		.ip = "192.0.2.0/24", .handle = 0x30009, .cpu = 4};
+
+	(void)state;
+	assert_int_equal(lqos_mapping_add(module, &m, NULL, 0), 0);
+	turn();
+	plan_free(&st->plan);
+	log_capture();
+	assert_int_equal(steering_place(st), 0);
+	assert_true(log_has("192.0.2.0/24, which was mapped by hand before "
+			    "this start, is not shaped: its class is 3:9, and "
+			    "there are 2 queues now"));
+	assert_int_equal(captured.lines, 1);
+}
+
 /* Many in one go are placed in one, and nobody waits for long. */
 static void it_rests(void **state)
 {
@@ -312,6 +329,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(classes_by_hand),
 		TEST(classes_of_the_run_before),
+		TEST(a_queue_of_the_run_before),
 		TEST(it_rests),
 		TEST(places_that_cannot_be),
 		TEST(one_circuit_one_cpu),
