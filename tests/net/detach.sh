@@ -32,7 +32,7 @@ xps()
 }
 
 PATH=$PATH:/usr/sbin:/sbin
-net_begin 48
+net_begin 50
 ip netns exec "$LAB_NS_SHAPER" sh -c '
 	echo 1 >/sys/class/net/subs/queues/tx-0/xps_cpus' 2>/dev/null
 XPS_BEFORE=$(xps)
@@ -85,9 +85,11 @@ at_least "... and nothing has gone" "$(xdp inet)" 1
 OUT=$(local_ctl detach 2>&1)
 is "detach after kill -9" $? 0
 like "... tells the links and maps" "$OUT" "removed [1-9][0-9]* links and [0-9]+"
-like "... and what it put back" "$OUT" "put back as it was: subs$"
+like "... and what it put back" "$OUT" "put back as it was: inet, subs$"
 for side in subs inet; do
 	is "no XDP program on $side" "$(xdp $side)" none
+	like "rx-vlan-offload of $side as before" \
+		"$(lab_shaper ethtool -k $side)" "^rx-vlan-offload: on"
 done
 is "no clsact on inet" "$(lab_shaper tc qdisc show dev inet clsact)" ""
 is "the clsact that was there stays, without filter of ours" \
