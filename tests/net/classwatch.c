@@ -276,5 +276,7 @@ int main(int argc, char **argv)
 		last = at;
 	}
 	report(last - began, out, looks);
+	mnl_socket_close(nl);
+	close(fd);
 	return 0;
 }
