@@ -19,6 +19,7 @@
 /* From Linux 6.6 on; headers may be older than the kernel. */
 #define TCX_INGRESS   ((enum bpf_attach_type)46)
 #define TCX_EGRESS    ((enum bpf_attach_type)47)
+#define TCX_BEFORE    (1U << 3) /* all that are there already */
 #define LINK_TYPE_TCX 11
 
 /* What newer headers have in struct bpf_link_info. */
@@ -44,10 +45,10 @@ static void link_path(char *out, size_t size, const struct attachment *a,
 
 	n = snprintf(out, size, "%s/links/%s%s", pin_dir, hooks[hook].pin,
 		     a->name);
-	/* bpffs refuses dots in names. */
+	/* bpffs refuses dots in names, and interfaces' have no colons. */
 	for (i = strlen(pin_dir); i < n && i < size; i++)
 		if (out[i] == '.')
-			out[i] = '_';
+			out[i] = ':';
 }
 
 int attach_place(int link_fd, struct attach_place *out)
@@ -71,13 +72,13 @@ int attach_place(int link_fd, struct attach_place *out)
 	return 0;
 }
 
-/* Is it this hook of this very interface? */
-static bool is_at(int link_fd, const struct attachment *a, enum hook hook)
+/* Is it this hook of an interface of that number, here or in another network
+ * namespace? */
+static bool is_at(int link_fd, const struct attachment *a, enum hook hook,
+		  struct attach_place *place)
 {
-	struct attach_place place;
-
-	return !attach_place(link_fd, &place) && place.hook == hook &&
-	       place.ifindex == a->iface.ifindex;
+	return !attach_place(link_fd, place) && place->hook == hook &&
+	       place->ifindex == a->iface.ifindex;
 }
 
 bool attach_is_here(const struct attach_place *place)
@@ -99,6 +100,14 @@ bool attach_is_here(const struct attach_place *place)
 		if (ids[i] == place->prog_id)
 			return true;
 	return false;
+}
+
+/* Is an earlier run's link at this hook of this very interface? */
+static bool fits(int link_fd, const struct attachment *a, enum hook hook)
+{
+	struct attach_place place;
+
+	return is_at(link_fd, a, hook, &place) && attach_is_here(&place);
 }
 
 bool attach_has_tcx(uint32_t ifindex)
@@ -175,7 +184,7 @@ static int adopt_link(struct attachment *a, enum hook hook, int prog_fd,
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	if (is_at(fd, a, hook) &&
+	if (fits(fd, a, hook) &&
 	    (hook != HOOK_XDP || mode_fits(a->iface.ifindex, mode)) &&
 	    !bpf_link_update(fd, prog_fd, NULL)) {
 		a->links[hook] = steal_fd(&fd);
@@ -280,7 +289,9 @@ static int attach_tcx(struct attachment *a, enum hook hook, int prog_fd,
 				 a->name, path);
 	if (rc)
 		return 0;
-	rc = create_link(a, hook, prog_fd, 0);
+	/* On the way out nobody's verdict is to keep packets from us, and ours
+	 * keeps none from anybody.  The way in ends with us. */
+	rc = create_link(a, hook, prog_fd, hook == HOOK_OUT ? TCX_BEFORE : 0);
 	if (rc)
 		return core_fail(WHO, rc,
 				 "%s: cannot attach to %s (try tc_mode = "
@@ -342,7 +353,7 @@ int attach_check(const struct attachment *a, bool tcx, const char *pin_dir)
 				 a->name, a->name);
 	link_path(path, sizeof(path), a, HOOK_XDP, pin_dir);
 	link = bpf_obj_get(path);
-	if ((link >= 0 && is_at(link, a, HOOK_XDP)) ||
+	if ((link >= 0 && fits(link, a, HOOK_XDP)) ||
 	    bpf_xdp_query_id((int)a->iface.ifindex, 0, &id) || !id)
 		return 0;
 	xdp_holder(a->iface.ifindex, holder, sizeof(holder));
@@ -355,12 +366,30 @@ int attach_check(const struct attachment *a, bool tcx, const char *pin_dir)
 bool attach_holds(const struct attachment *a, const char *pin_dir)
 {
 	char path[PATH_MAX], name[IF_NAMESIZE];
+	struct attach_place place;
+	int hook;
 
 	if (!if_indextoname(a->iface.ifindex, name))
 		return false;
-	/* Who takes us off on purpose takes the pin away too. */
-	link_path(path, sizeof(path), a, HOOK_XDP, pin_dir);
-	return is_at(a->links[HOOK_XDP], a, HOOK_XDP) || access(path, F_OK);
+	for (hook = 0; hook < HOOKS; hook++) {
+		if (a->links[hook] < 0 ||
+		    is_at(a->links[hook], a, hook, &place))
+			continue;
+		/* Who takes us off on purpose takes the pin away too. */
+		link_path(path, sizeof(path), a, hook, pin_dir);
+		if (!access(path, F_OK))
+			return false;
+	}
+	return true;
+}
+
+void attach_let_go(struct attachment *a)
+{
+	int hook;
+
+	for (hook = 0; hook < HOOKS; hook++)
+		if (a->links[hook] >= 0)
+			close(steal_fd(&a->links[hook]));
 }
 
 void attach_claim(const struct attachment *a, enum hook hook, const char *path,

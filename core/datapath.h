@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the files of the datapath share: datapath.c, chain.c, attach.c, pins.c.
- */
+/* What the files of the datapath share. */
 #ifndef CORE_DATAPATH_H
 #define CORE_DATAPATH_H
 
@@ -141,9 +140,10 @@ void attach_tc_off(struct attachment *a, enum hook hook, const char *pin_dir,
 /* Takes off what attach_xdp() and attach_tc() put on. */
 void attach_undo(struct attachment *a, const char *pin_dir,
 		 struct restore *restore);
-/* Is it still the interface that we are attached to, unless somebody took us
- * off on purpose? */
+/* Is the interface there, with all links that are not taken off on purpose? */
 bool attach_holds(const struct attachment *a, const char *pin_dir);
+/* Leaves what is attached to the pins, as for a run after this one. */
+void attach_let_go(struct attachment *a);
 /* The link pinned as path is of this interface: it gets its name. */
 void attach_claim(const struct attachment *a, enum hook hook, const char *path,
 		  const char *pin_dir);
@@ -279,6 +279,7 @@ int datapath_connect_slots(struct core_datapath *dp);
 /* Takes off what an earlier run left on interfaces that are not ours
  * (takeover.c). */
 void datapath_leave_others(struct core_datapath *dp);
+
 /* ---- ports.c: the interfaces while we run -------------------------------- */
 
 /* Waits for those that are configured. */

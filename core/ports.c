@@ -226,12 +226,23 @@ static void follow(struct core_datapath *dp, struct attachment *a,
 
 static void lose(struct core_datapath *dp, struct attachment *a)
 {
+	char name[IF_NAMESIZE];
+
+	a->gone = true;
+	a->wait = 0;
+	if (if_indextoname(a->iface.ifindex, name)) {
+		core_log(WHO, LQOS_WARN,
+			 "%s: somebody has detached a program of ours, and "
+			 "left its pin: it is attached again (to have it off, "
+			 "`lqosctl detach`)",
+			 a->name);
+		attach_let_go(a);
+		return;
+	}
 	core_log(WHO, LQOS_ERR,
 		 "%s is gone: nothing of it is seen or steered until one of "
 		 "that name is there",
 		 a->name);
-	a->gone = true;
-	a->wait = 0;
 	/* There is nothing to put back, but links to let go of. */
 	restore_forget(dp->restore, a->name);
 	attach_undo(a, dp->core->settings.pin_dir, dp->restore);
@@ -268,6 +279,7 @@ static void find_again(struct core_datapath *dp, struct attachment *a)
 	if (rc) {
 		ports_put_back(a, pin_dir, dp->restore);
 		restore_forget(dp->restore, a->name);
+		tell_programs(dp);
 		return;
 	}
 	a->gone = false;

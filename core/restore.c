@@ -29,8 +29,7 @@ static void boot_id(char *out, int size)
 	out[strcspn(out, "\n")] = '\0';
 }
 
-/* An interface may have gone, and another one of its name have come; or it may
- * have another name by now. */
+/* An interface may have gone, or have another name by now. */
 static json_t *as_now(json_t *interfaces)
 {
 	json_t *now = json_object(), *notes;
@@ -40,9 +39,7 @@ static json_t *as_now(json_t *interfaces)
 
 	json_object_foreach(interfaces, was, notes) {
 		ifindex = json_integer_value(json_object_get(notes, "ifindex"));
-		if (if_nametoindex(was) == ifindex)
-			json_object_set(now, was, notes);
-		else if (!if_nametoindex(was) && if_indextoname(ifindex, name))
+		if (if_indextoname(ifindex, name))
 			json_object_set(now, name, notes);
 	}
 	return now;

@@ -10,14 +10,21 @@
 
 #define WHO "datapath"
 
-static bool is_ours(const struct core_datapath *dp, uint32_t ifindex)
+static struct attachment *ours(struct core_datapath *dp, uint32_t ifindex)
 {
 	uint32_t i;
 
 	for (i = 0; i < dp->n_at; i++)
 		if (dp->at[i].iface.ifindex == ifindex)
-			return true;
-	return false;
+			return &dp->at[i];
+	return NULL;
+}
+
+/* The same number in another network namespace is another interface. */
+static struct attachment *ours_at(struct core_datapath *dp,
+				  const struct attach_place *place)
+{
+	return attach_is_here(place) ? ours(dp, place->ifindex) : NULL;
 }
 
 /* An interface may have got another name since its link was pinned. */
@@ -30,10 +37,9 @@ static void follow_link(const char *path, void *arg)
 
 	if (fd < 0 || attach_place(fd, &place))
 		return;
-	for (a = dp->at; a < dp->at + dp->n_at; a++)
-		if (a->iface.ifindex == place.ifindex)
-			attach_claim(a, place.hook, path,
-				     dp->core->settings.pin_dir);
+	a = ours_at(dp, &place);
+	if (a)
+		attach_claim(a, place.hook, path, dp->core->settings.pin_dir);
 }
 
 void datapath_follow_links(struct core_datapath *dp)
@@ -43,11 +49,11 @@ void datapath_follow_links(struct core_datapath *dp)
 
 static void drop_link(const char *path, void *arg)
 {
-	const struct core_datapath *dp = arg;
+	struct core_datapath *dp = arg;
 	autoclose int fd = bpf_obj_get(path);
 	struct attach_place place;
 
-	if (fd < 0 || attach_place(fd, &place) || is_ours(dp, place.ifindex))
+	if (fd < 0 || attach_place(fd, &place) || ours_at(dp, &place))
 		return;
 	core_log(WHO, LQOS_INFO,
 		 "%s: of an earlier run, on an interface that "
@@ -59,11 +65,11 @@ static void drop_link(const char *path, void *arg)
 
 static bool put_back(const char *interface, void *arg)
 {
-	const struct core_datapath *dp = arg;
+	struct core_datapath *dp = arg;
 	struct attachment a = {.links = {-1, -1, -1}, .tc = true};
 	uint32_t ifindex = if_nametoindex(interface);
 
-	if (is_ours(dp, ifindex))
+	if (ours(dp, ifindex))
 		return false;
 	if (ifindex && strlen(interface) < sizeof(a.name) &&
 	    !interface_find(&a.iface, interface, 0, 0)) {

@@ -49,7 +49,7 @@ slots()
 # Uploads of 1014, counted: about 250 kB.
 upload()
 {
-	flow udp $UDP -t 1 -u -l 500 -b 2M
+	flow udp $UDP -n 250000 -u -l 500 -b 8M
 	flows_end 15
 	SENT=$((SENT + $(flow_bytes udp up)))
 	settle
@@ -75,7 +75,7 @@ class_grows()
 	local before
 
 	before=$(class_bytes inet "$CLASS")
-	flow udp $UDP -t 1 -u -l 500 -b 2M
+	flow udp $UDP -n 250000 -u -l 500 -b 8M
 	flows_end 15
 	SENT=$((SENT + $(flow_bytes udp up)))
 	at_least "$1" "$(class_bytes inet "$CLASS")" $((before + 200000))
@@ -86,7 +86,7 @@ pin()
 	echo "$LAB_PINS/maps/$1"
 }
 
-net_begin 51
+net_begin 55
 PATH=$PATH:/usr/sbin:/sbin
 CSV=$LAB_DIR/ShapedDevices.csv
 cp "$LAB_HERE/ShapedDevices.csv" "$CSV"
@@ -263,4 +263,32 @@ near "nothing was missed" "$(counted)" "$SENT" 30
 lab_stop
 is "a clean stop ends with status 0" $? 0
 check "and leaves no pins" test ! -e "$LAB_PINS"
+
+# ---- In another network namespace: there the numbers are others' interfaces
+has_xdp()
+{
+	ip -n "$1" -d -j link show |
+		jq '[.[] | select(.xdp) | .ifname] | sort | join(" ")' -r
+}
+
+again
+die
+OTHER=$LAB_NS_SWITCH # lab_down removes it
+ip netns add "$OTHER"
+for side in subs inet; do
+	ip -n "$OTHER" link add $side index "$(ip -n "$LAB_NS_SHAPER" -j link \
+		show dev $side | jq '.[0].ifindex')" type veth \
+		peer name other_$side netns "$LAB_NS_SUBS"
+done
+: >"$LAB_LOG"
+SHAPER=$LAB_NS_SHAPER
+LAB_NS_SHAPER=$OTHER
+lab_start "$ROOT"
+is "in another network namespace: a start" $? 0
+LAB_NS_SHAPER=$SHAPER
+is "... is attached there" "$(has_xdp "$OTHER")" \
+	"inet subs"
+is "... and no longer in the first" "$(has_xdp "$LAB_NS_SHAPER")" ""
+lab_stop
+is "... a clean stop: status 0" $? 0
 is "no sanitizer reports" "$(sanitizer_reports)" ""

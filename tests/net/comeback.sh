@@ -7,7 +7,7 @@
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-# A second pair, subs2 and inet2, between namespaces that have a pair already.
+# A second pair, wire.2 and wire_2, between namespaces that have a pair already.
 second_pair()
 {
 	local port ns net
@@ -18,9 +18,9 @@ second_pair()
 			net.ipv4.conf.all.arp_ignore=1 \
 			net.ipv4.conf.all.arp_announce=2
 	done
-	for port in subs2 inet2; do
+	for port in wire.2 wire_2; do
 		ns=$LAB_NS_SUBS net=100.64.4.3/32
-		[ $port = subs2 ] || ns=$LAB_NS_INET net=203.0.113.1/24
+		[ $port = wire.2 ] || ns=$LAB_NS_INET net=203.0.113.1/24
 		ip -n "$LAB_NS_SHAPER" link add $port type veth peer name eth1 \
 			netns "$ns" || return
 		nsenter --net="/run/netns/$ns" -- \
@@ -86,6 +86,13 @@ xdp_links()
 	(cd "$LAB_PINS/links" && echo xdp_*)
 }
 
+# All four interfaces' programs of all three kinds.
+all_attached()
+{
+	[ "$(lab_shaper "$ROOT/bin/lqosctl" -c "$LAB_INI" -j pins | jq \
+		'[.attached[] | select(.interface != "-")] | length')" = 12 ]
+}
+
 # Packets received by an interface, as lqtop shows it.
 received()
 {
@@ -96,16 +103,16 @@ received()
 		"$LAB_DIR/frame.json"
 }
 
-net_begin 34
+net_begin 38
 for side in subs inet; do
 	ip -n "$LAB_NS_SHAPER" link set $side nomaster
 done
 second_pair || bail "no second pair"
-lab_ini bridge=xdp to_internet=inet,inet2 to_subscribers=subs,subs2
+lab_ini bridge=xdp to_internet=inet,wire_2 to_subscribers=subs,wire.2
 daemon
 is "pairs belong together as they are listed" \
 	"$(ctl -j status | jq -c '[.interfaces[] | [.name, .pair]]')" \
-	'[["inet",0],["subs",0],["inet2",1],["subs2",1]]'
+	'[["inet",0],["subs",0],["wire_2",1],["wire.2",1]]'
 check "the first pair pings" soon ping_first
 check "the second pair pings" soon ping_second
 nsenter --net="/run/netns/$LAB_NS_SUBS" -- ping -q -n -i 0.02 \
@@ -115,7 +122,7 @@ STREAM=$!
 ip -n "$LAB_NS_SHAPER" link del subs
 check "subs is taken away: status tells" soon is_mode subs gone
 check "... and the log" said "subs is gone: nothing of it"
-is "... the others are as they were" "$(mode inet) $(mode subs2)" \
+is "... the others are as they were" "$(mode inet) $(mode wire.2)" \
 	"native native"
 make_subs || bail "no new interface"
 check "subs is there again: it is attached by itself" soon is_mode subs native
@@ -138,13 +145,13 @@ rename subs customers
 check "subs is renamed: status tells" soon is_mode customers native
 check "... and the log" said "subs is called customers now"
 is "... and the pin" "$(xdp_links)" \
-	"xdp_customers xdp_inet xdp_inet2 xdp_subs2"
+	"xdp_customers xdp_inet xdp_wire:2 xdp_wire_2"
 check "... the first pair pings" soon ping_first
 ip -n "$LAB_NS_SHAPER" link add subs type veth peer name other
 settle
 is "another of the old name is none of ours" \
 	"$(ctl -j status | jq -c '[.interfaces[].name]')" \
-	'["inet","customers","inet2","subs2"]'
+	'["inet","customers","wire_2","wire.2"]'
 ip -n "$LAB_NS_SHAPER" link del subs
 
 lab_stop KILL
@@ -156,7 +163,7 @@ is "renamed while lqosd was dead: all links are taken over" \
 	"$(grep -c 'took over the XDP link' "$LAB_LOG")" 4
 check "... the first pair pings" soon ping_first
 is "... the pins have today's names" "$(xdp_links)" \
-	"xdp_inet xdp_inet2 xdp_subs xdp_subs2"
+	"xdp_inet xdp_subs xdp_wire:2 xdp_wire_2"
 
 lab_stop KILL
 ip -n "$LAB_NS_SHAPER" link del subs
@@ -166,6 +173,18 @@ daemon
 is "made anew while lqosd was dead: three links are taken over" \
 	"$(grep -c 'took over the XDP link' "$LAB_LOG")" 3
 check "... and the first pair pings" soon ping_first
+
+# Taken off, but not as lqosctl would.
+: >"$LAB_LOG"
+for link in xdp_inet xdp_wire_2 out_wire:2; do
+	bpftool link detach pinned "$LAB_PINS/links/$link"
+done
+check "links that somebody has detached: the log tells" \
+	soon said "wire.2: somebody has detached a program of ours"
+check "... they are made anew" soon all_attached
+is "... and the others are kept" \
+	"$(grep -c 'the tcx ingress link .* does not fit' "$LAB_LOG")" 0
+check "... the first pair pings" soon ping_first
 
 kill -INT $STREAM
 wait $STREAM
@@ -179,7 +198,7 @@ ip -n "$LAB_NS_SHAPER" link del inet
 check "inet is taken away" soon is_mode inet gone
 : >"$LAB_LOG"
 lab_shaper ip link add other type veth peer name eth0 netns "$LAB_NS_INET"
-coproc FOREIGN { lab_shaper "$NET_HERE/xdp_pass.py" other; }
+coproc FOREIGN { lab_shaper "$NET_HERE/foreign.py" other; }
 read -r ID <&"${FOREIGN[0]}"
 ip -n "$LAB_NS_SHAPER" link set other name inet
 ip -n "$LAB_NS_SHAPER" link set inet up

@@ -63,7 +63,7 @@ lab_shaper ip link set dev subs mtu 1600
 mends warn mtu inet "1500, but subs has 1600"
 lab_shaper ethtool -K inet gro off
 mends warn offloads inet "generic-receive-offload is off"
-coproc FOREIGN { lab_shaper "$NET_HERE/xdp_pass.py" subs; }
+coproc FOREIGN { lab_shaper "$NET_HERE/foreign.py" subs; }
 read -r ID <&"${FOREIGN[0]}"
 mends FAIL xdp subs "somebody else's program \(foreign, id $ID\)"
 lab_shaper bpftool net attach xdpgeneric id "$ID" dev subs
@@ -144,7 +144,9 @@ check "... $(finding direction subs '.commands[0]')" \
 examine
 is "... mends it" "$(finding direction subs .level)" ok
 flows_end 30
-bpftool link detach pinned "$LAB_PINS/links/out_subs"
+OUT=$(bpftool -j link show pinned "$LAB_PINS/links/out_subs" | jq .id)
+rm "$LAB_PINS/links/out_subs" # or lqosd would attach it again
+bpftool link detach id "$OUT"
 examine
 like "its way out is taken off: found" "$(finding filter subs .text)" \
 	"egress is gone"

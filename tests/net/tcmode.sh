@@ -25,17 +25,23 @@ queued()
 	lab_shaper tc -s -j qdisc show dev inet root | jq '.[0].qlen'
 }
 
-# A queue that takes a minute to send what is put into it.
-fill()
+# 120 packets.
+upload()
 {
-	lab_shaper tc qdisc replace dev inet root tbf rate 8kbit burst 1600 \
-		limit 1000000 || return
 	lab_subs python3 -c "
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(('100.64.1.1', 0))
 for i in range(120):
     s.sendto(bytes(500), ('$LAB_INET4', 9))"
+}
+
+# A queue that takes a minute to send what is put into it.
+fill()
+{
+	lab_shaper tc qdisc replace dev inet root tbf rate 8kbit burst 1600 \
+		limit 1000000 || return
+	upload
 	queued
 }
 
@@ -46,7 +52,7 @@ again()
 	daemon
 }
 
-net_begin 27
+net_begin 28
 case $(uname -r) in
 [0-5].* | 6.[0-5].*) skip_all "no TCX before Linux 6.6" ;;
 esac
@@ -71,6 +77,8 @@ is "clsact: no link" "$(links)" 0
 lab_stop KILL
 is "clsact: filters stay after kill -9" "$(filters subs) $(filters inet)" "1 1"
 
+coproc FOREIGN { lab_shaper "$NET_HERE/foreign.py" inet tcx; }
+read -r _ <&"${FOREIGN[0]}"
 again
 is "from clsact to TCX: links" "$(links)" 2
 is "from clsact to TCX: no filters" "$(filters subs) $(filters inet)" "0 0"
@@ -78,6 +86,13 @@ check "from clsact to TCX: packets pass" lab_subs ping -q -n -c 2 -W 5 \
 	-I 100.64.1.1 "$LAB_INET4"
 is "from clsact to TCX: sent packets are seen" \
 	"$(ctl -j status | jq '.counters.total.sent > 0')" true
+BEFORE=$(ctl -j status | jq .counters.total.sent)
+upload
+at_least "... also where a program that was there first ends with OK" \
+	"$(ctl -j status | jq .counters.total.sent)" $((BEFORE + 110))
+IN=${FOREIGN[1]}
+exec {IN}>&-
+wait "$FOREIGN_PID"
 lab_stop KILL
 is "TCX: links stay after kill -9" "$(links)" 2
 

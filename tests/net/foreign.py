@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Somebody else's XDP program, which passes everything.
+"""Somebody else's program, which passes everything.
 
-usage: xdp_pass.py [INTERFACE]
+usage: foreign.py [INTERFACE [xdp|tcx]]
 
-Loads it, attaches it to the interface by a link, prints the program's id and
-holds both until its standard input ends.
+Loads it, attaches it to the interface by a link (tcx: on the way out), prints
+the program's id and holds both until its standard input ends.
 """
 
 import ctypes
@@ -17,7 +17,8 @@ import sys
 
 BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
 PROG_LOAD, OBJ_GET_INFO_BY_FD, LINK_CREATE = 5, 15, 28
-TYPE_XDP, ATTACH_XDP, SKB_MODE = 6, 37, 2
+# Of program and attachment the type, the flags, and the verdict.
+HOOKS = {"xdp": (6, 37, 2, 2), "tcx": (3, 47, 0, 0)}
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -34,16 +35,18 @@ def address(buffer):
     return ctypes.addressof(buffer)
 
 
-# r0 = XDP_PASS; exit
+hook = sys.argv[2] if len(sys.argv) > 2 else "xdp"
+program_type, attach_type, flags, verdict = HOOKS[hook]
+# r0 = verdict; exit
 code = ctypes.create_string_buffer(
-    struct.pack("<BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0))
+    struct.pack("<BBhiBBhi", 0xB7, 0, 0, verdict, 0x95, 0, 0, 0))
 name = ctypes.create_string_buffer(b"MIT")
-prog = bpf(PROG_LOAD, struct.pack("<IIQQIIQII16s", TYPE_XDP, 2, address(code),
-                                  address(name), 0, 0, 0, 0, 0, b"foreign"))
+prog = bpf(PROG_LOAD, struct.pack("<IIQQIIQII16s", program_type, 2,
+                                  address(code), address(name), 0, 0, 0, 0, 0, b"foreign"))
 if len(sys.argv) > 1:
     bpf(LINK_CREATE, struct.pack("<IIII", prog,
                                  socket.if_nametoindex(sys.argv[1]),
-                                 ATTACH_XDP, SKB_MODE))
+                                 attach_type, flags))
 info = ctypes.create_string_buffer(64)
 bpf(OBJ_GET_INFO_BY_FD, struct.pack("<IIQ", prog, len(info), address(info)))
 print(struct.unpack_from("<II", info)[1], flush=True)
