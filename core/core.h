@@ -223,6 +223,9 @@ int core_loop_signal(struct lqos_ctx *ctx, int signo,
  */
 void core_loop_enter(struct lqos_ctx *ctx, const char *what);
 void core_loop_leave(struct lqos_ctx *ctx);
+/* The callback that runs has much to do, and itself tells how long it took:
+ * it is not named, or counted as slow. */
+void core_loop_may_take_long(struct core_loop *loop);
 
 struct core_loop_stats {
 	uint64_t callbacks;
@@ -490,8 +493,8 @@ struct core_registry_hooks {
 };
 void core_registry_hook(struct core_registry *registry,
 			const struct core_registry_hooks *hooks);
-/* Make the kernel's prefixes ours, by what differs. */
-int core_registry_sync(struct core_registry *registry);
+/* Make the kernel's prefixes ours, by what differs; *mended are so many. */
+int core_registry_sync(struct core_registry *registry, size_t *mended);
 
 /* ---- files.c: the subscribers' files ------------------------------------- */
 

@@ -9,13 +9,15 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "core/cleanup.h"
 #include "core/core.h"
 
 #define SELF "core"
 
-enum { FILES = 2, LOOK_MS_MAX = 500 };
+/* A file that is never left alone is read after PATIENCE x watch_delay_ms. */
+enum { FILES = 2, LOOK_MS_MAX = 500, PATIENCE = 10 };
 
 /* What differs when a file was written to or replaced; all 0: it is not there,
  * or cannot be looked at. */
@@ -37,7 +39,8 @@ struct core_files {
 	struct stamp read[FILES]; /* as they were when they were read */
 	struct stamp seen[FILES]; /* as they were at the last look */
 	uint32_t look_ms;
-	uint32_t quiet_ms; /* since they were seen to change */
+	uint32_t quiet_ms;   /* since they were last seen to change */
+	uint32_t waiting_ms; /* since they are not what was read */
 };
 
 int core_files_new(struct core_files **out, struct core *core, bool csv_named,
@@ -112,6 +115,7 @@ int core_files_load(struct core_files *files)
 
 	/* Before: what changes while they are read is read again. */
 	look(files, files->read);
+	files->waiting_ms = 0;
 	core_files_paths(files, &csv, &json);
 	say_if_missing(csv, &files->csv);
 	say_if_missing(json, &files->json);
@@ -123,12 +127,45 @@ int core_files_load(struct core_files *files)
 	return 0;
 }
 
+/* Whoever writes to the kernel's tables behind our back is overruled. */
+static void mend_kernel(struct core_registry *registry)
+{
+	size_t mended;
+	int rc = core_registry_sync(registry, &mended);
+
+	if (rc)
+		core_fail(SELF, rc,
+			  "the kernel's prefixes may not be those of the "
+			  "subscribers: send SIGHUP to try again");
+	else if (mended)
+		core_log(SELF, LQOS_WARN,
+			 "%zu prefixes were not as lqosd had put them into the "
+			 "kernel's tables, and were mended: who else writes to "
+			 "these?",
+			 mended);
+}
+
+static unsigned int ms_since(const struct timespec *then)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (unsigned int)((now.tv_sec - then->tv_sec) * 1000 +
+			      (now.tv_nsec - then->tv_nsec) / 1000000);
+}
+
 int core_files_reload(struct core_files *files)
 {
 	struct core_registry *registry = files->core->registry;
 	struct core_problems problems;
-	int rc = core_files_load(files);
+	struct timespec begin;
+	int rc;
 
+	if (files->core->loop)
+		core_loop_may_take_long(files->core->loop);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	rc = core_files_load(files);
+	mend_kernel(registry);
 	if (rc)
 		return core_fail(SELF, rc,
 				 "subscriber files not read again: those there "
@@ -138,30 +175,33 @@ int core_files_reload(struct core_files *files)
 	core_registry_problems(registry, &problems);
 	core_log(SELF, LQOS_INFO,
 		 "subscriber files read again: %zu subscribers, %zu prefixes, "
-		 "%u rows left out",
+		 "%u rows left out, in %u ms",
 		 core_registry_subscribers(registry),
-		 core_registry_prefixes(registry), problems.skipped);
+		 core_registry_prefixes(registry), problems.skipped,
+		 ms_since(&begin));
 	return 0;
 }
 
 /* ---- Watching ------------------------------------------------------------ */
 
 /* Whoever writes a file may do it in several steps: it is read when it has been
- * left alone for a while. */
+ * left alone for a while, or will not be. */
 static void on_look(void *arg)
 {
 	struct core_files *files = arg;
+	uint32_t delay = files->core->settings.watch_delay_ms;
 	struct stamp now[FILES];
 
 	look(files, now);
-	if (memcmp(now, files->seen, sizeof(now))) {
-		memcpy(files->seen, now, sizeof(now));
-		files->quiet_ms = 0;
-		return;
-	}
 	files->quiet_ms += files->look_ms;
-	if (!memcmp(now, files->read, sizeof(now)) ||
-	    files->quiet_ms < files->core->settings.watch_delay_ms)
+	files->waiting_ms += files->look_ms;
+	if (memcmp(now, files->seen, sizeof(now)))
+		files->quiet_ms = 0;
+	memcpy(files->seen, now, sizeof(now));
+	if (!memcmp(now, files->read, sizeof(now)))
+		files->waiting_ms = 0;
+	if (!files->waiting_ms ||
+	    (files->quiet_ms < delay && files->waiting_ms < PATIENCE * delay))
 		return;
 	core_log(SELF, LQOS_INFO,
 		 "subscriber files have changed: reading them again");

@@ -61,6 +61,7 @@ struct frame {
 	const char *what;
 	uint64_t started_ns;
 	uint64_t inner_ns; /* spent in callbacks within it */
+	bool may_take_long;
 };
 
 struct core_loop {
@@ -216,6 +217,7 @@ static void enter(struct core_loop *loop, const char *who, const char *what)
 	snprintf(frame->who, sizeof(frame->who), "%s", who);
 	frame->what = what;
 	frame->inner_ns = 0;
+	frame->may_take_long = false;
 	frame->started_ns = now_ns();
 }
 
@@ -239,6 +241,8 @@ static void leave(struct core_loop *loop)
 		frame[-1].inner_ns += total;
 
 	loop->stats.callbacks++;
+	if (frame->may_take_long)
+		return;
 	if (own > loop->stats.slowest_ns)
 		loop->stats.slowest_ns = own;
 	if (!limit_ms || own <= limit_ms * UINT64_C(1000000))
@@ -260,6 +264,12 @@ void core_loop_leave(struct lqos_ctx *ctx)
 {
 	if (ctx->core->loop)
 		leave(ctx->core->loop);
+}
+
+void core_loop_may_take_long(struct core_loop *loop)
+{
+	if (loop->depth && loop->depth <= DEPTH_MAX)
+		loop->frames[loop->depth - 1].may_take_long = true;
 }
 
 /* ---- Watches ------------------------------------------------------------- */

@@ -364,11 +364,13 @@ static int set_missing(struct core_registry *r, const struct sync *sync)
 	return 0;
 }
 
-int core_registry_sync(struct core_registry *registry)
+int core_registry_sync(struct core_registry *registry, size_t *mended)
 {
 	struct core_registry *r = registry;
 	struct sync sync = {};
 	int rc = core_registry_compare(r, note_difference, &sync);
+
+	*mended = sync.n_strays + sync.n_missing;
 
 	if (!rc) {
 		unset_strays(r, &sync);

@@ -313,10 +313,11 @@ int core_owners_sync(struct core_datapath *dp)
 		set_owners, unset_owners, read_owners, new_epoch, dp,
 	};
 	struct core_registry *registry = dp->core->registry;
+	size_t mended;
 	int rc;
 
 	core_registry_hook(registry, &hooks);
-	rc = core_registry_sync(registry);
+	rc = core_registry_sync(registry, &mended);
 	return rc ? core_fail(WHO, rc,
 			      "cannot put the subscribers into the kernel")
 		  : 0;

@@ -42,6 +42,7 @@ static struct {
 	unsigned int sets, unsets, batches, epochs;
 	bool undone; /* changed, and not done */
 	int read_fails;
+	useconds_t read_takes_ms;
 	int refuse_after; /* so many sets; -1: never */
 	int refuse_with;
 	bool refuse_once;
@@ -124,6 +125,7 @@ static inline int kernel_read(int (*fn)(const struct lqos_prefix *p, void *arg),
 	int rc = kernel.read_fails;
 
 	assert_ptr_equal(arg, &kernel);
+	usleep(1000 * kernel.read_takes_ms);
 	for (size_t i = 0; !rc && i < kernel.n; i++)
 		rc = fn(&kernel.entries[i], fn_arg);
 	return rc;
@@ -276,6 +278,13 @@ static inline void expect_problems(uint32_t rows, uint32_t skipped,
 	    problems.warnings != warnings)
 		fail_msg("%u rows, %u skipped, %u warnings\n%s", problems.rows,
 			 problems.skipped, problems.warnings, captured.text);
+}
+
+static inline int sync_kernel(void)
+{
+	size_t mended;
+
+	return core_registry_sync(core.registry, &mended);
 }
 
 static inline uint32_t slot_of(const char *circuit_id)

@@ -160,7 +160,7 @@ static void drift(void **state)
 	assert_non_null(strstr(told.text, "!203.0.113.0/24 -,-,1/10009 > "
 					  "-,-,-\n"));
 	assert_non_null(strstr(told.text, "!100.64.0.3 -,-,- > aa,Site,-\n"));
-	assert_int_equal(core_registry_sync(core.registry), 0);
+	assert_int_equal(sync_kernel(), 0);
 	expect("");
 	check();
 }

@@ -182,6 +182,77 @@ static void read_by_hand(void **state)
 	assert_string_equal(owner("100.64.0.1"), "b");
 }
 
+/* Somebody else writes to the kernel's tables. */
+static void what_drifted_is_mended(void **state)
+{
+	struct lqos_prefix stray;
+
+	(void)state;
+	begin(THREE);
+	kernel_forget_counts();
+	assert_int_equal(core_files_reload(core.files), 0);
+	assert_int_equal(kernel.batches + kernel.epochs, 0);
+	assert_false(log_has("mended"));
+	((struct lqos_prefix *)mapped("100.64.0.1"))->handle = 0x30003;
+	*(struct lqos_prefix *)mapped("100.64.0.3") =
+		kernel.entries[--kernel.n];
+	assert_int_equal(core_prefix_parse("203.0.113.0/24", &stray, NULL, 0),
+			 0);
+	kernel.entries[kernel.n++] = stray;
+	assert_int_equal(core_files_reload(core.files), 0);
+	assert_true(log_has("3 prefixes were not as lqosd had put them"));
+	assert_int_equal(kernel.sets, 2);
+	assert_int_equal(kernel.unsets, 1);
+	assert_int_equal(kernel.epochs, 1);
+	check();
+	/* No less when the file is broken. */
+	kernel.n--;
+	write_file(json_path, "{");
+	assert_int_equal(core_files_reload(core.files), -EINVAL);
+	check();
+	kernel.read_fails = -EIO;
+	write_file(json_path, TREE);
+	assert_int_equal(core_files_reload(core.files), 0);
+	assert_true(log_has("send SIGHUP to try again: Input/output error"));
+	kernel.read_fails = 0;
+}
+
+/* It is expected to take long, and says itself how long. */
+static void a_reload_is_not_slow(void **state)
+{
+	struct core_loop_stats stats;
+
+	(void)state;
+	core.settings.slow_callback_ms = 20;
+	begin(HEADER "a,,,,100.64.0.1,,5,5\n");
+	kernel.read_takes_ms = 60;
+	replace_file(HEADER "b,,,,100.64.0.1,,5,5\n");
+	wait_for("0 rows left out, in ");
+	run_ms(1);
+	assert_false(log_has("all else had to wait"));
+	assert_int_equal(strtol(strstr(captured.text, "left out, in ") + 13,
+				NULL, 10) >= 60,
+			 1);
+	core_loop_stats(core.loop, &stats);
+	assert_int_equal(stats.slow, 0);
+}
+
+static void never_left_alone(void **state)
+{
+	char text[200];
+	int i;
+
+	(void)state;
+	begin(HEADER "a,,,,100.64.0.1,,5,5\n");
+	for (i = 0; i < 200 && !log_has("read again: 1 subscr"); i++) {
+		snprintf(text, sizeof(text), HEADER "b%d,,,,100.64.0.1,,5,5\n",
+			 i);
+		replace_file(text);
+		run_ms(DELAY_MS / 4);
+	}
+	assert_true(log_has("read again: 1 subscribers"));
+}
+
 static void switched_off(void **state)
 {
 	(void)state;
@@ -204,6 +275,9 @@ int main(void)
 		TEST(a_default_file_comes_later),
 		TEST(links_are_followed),
 		TEST(read_by_hand),
+		TEST(what_drifted_is_mended),
+		TEST(a_reload_is_not_slow),
+		TEST(never_left_alone),
 		TEST(switched_off),
 	};
 

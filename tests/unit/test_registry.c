@@ -271,7 +271,7 @@ static void replay(void **state)
 	assert_int_equal(lqos_subscribers_watch(module, count_call, &calls), 0);
 
 	core_registry_hook(core.registry, &hooks);
-	assert_int_equal(core_registry_sync(core.registry), 0);
+	assert_int_equal(sync_kernel(), 0);
 	assert_int_equal(kernel.sets, 6);
 	check();
 	assert_int_equal(calls, 0);
@@ -279,13 +279,13 @@ static void replay(void **state)
 	memset(kernel.entries, 0, sizeof(kernel.entries));
 	kernel.n = 0;
 	kernel_refuse(4, -EPERM);
-	assert_int_equal(core_registry_sync(core.registry), -EPERM);
+	assert_int_equal(sync_kernel(), -EPERM);
 	assert_int_equal(core_registry_prefixes(core.registry), 6);
 
 	memset(kernel.entries, 0, sizeof(kernel.entries));
 	kernel.n = 0;
 	kernel_refuse(4, -ENOSPC);
-	assert_int_equal(core_registry_sync(core.registry), 0);
+	assert_int_equal(sync_kernel(), 0);
 	assert_int_equal(core_registry_prefixes(core.registry), 4);
 	assert_int_equal(slot_of("jo"), 0);
 	assert_int_equal(calls, 1);
