@@ -153,12 +153,15 @@ static void skip_blanks(struct core_csv *csv)
 		advance(csv);
 }
 
-static void skip_line(struct core_csv *csv)
+/* False: the file ends before the line does. */
+static bool skip_line(struct core_csv *csv)
 {
 	while (csv->pos.at < csv->end && !line_end(csv))
 		advance(csv);
-	if (csv->pos.at < csv->end)
-		advance(csv);
+	if (csv->pos.at == csv->end)
+		return false;
+	advance(csv);
+	return true;
 }
 
 static bool cell_ends(const struct core_csv *csv)
@@ -220,11 +223,12 @@ static int read_row(struct core_csv *csv)
 		if (csv->written < CORE_CSV_CELLS)
 			csv->cells[csv->written] = cell;
 		out = read_cell(csv, out);
+		csv->ends_file = csv->pos.at == csv->end;
 		if (!out) {
 			/* It may have swallowed good rows: back to them. */
 			csv->open = cell;
 			csv->pos = start;
-			skip_line(csv);
+			csv->ends_file &= !skip_line(csv);
 			return -EINVAL;
 		}
 		*out++ = '\0';

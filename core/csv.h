@@ -34,10 +34,11 @@ struct core_csv {
 	struct core_csv_cell open; /* whose quote is not closed */
 	/* The row: */
 	struct core_csv_cell cells[CORE_CSV_CELLS];
-	int n;	       /* cells, without empty ones at the end */
-	int written;   /* cells, with them */
-	bool repaired; /* it is not UTF-8 */
-	bool nul;      /* it has a NUL, which became a blank */
+	int n;		/* cells, without empty ones at the end */
+	int written;	/* cells, with them */
+	bool repaired;	/* it is not UTF-8 */
+	bool nul;	/* it has a NUL, which became a blank */
+	bool ends_file; /* without a line end: is that all of it? */
 };
 
 /* text stays the caller's.  -EILSEQ: it is UTF-16. */

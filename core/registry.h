@@ -212,6 +212,9 @@ struct core_shaped {
 	void *by_range;
 	void *held;  /* ids of circuits with rows that were left out */
 	bool header; /* it has one: none behind it means nobody */
+	struct {
+		uint32_t line, column; /* 0: it is whole */
+	} cut; /* where it ends, in the middle of a row */
 	struct core_problems problems;
 };
 

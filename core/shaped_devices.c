@@ -491,13 +491,28 @@ static int take_row(struct reader *r)
 	return 0;
 }
 
+/* A last row without a line end may be whole, but not with fewer cells than any
+ * other. */
+static bool is_cut(const struct reader *r, int got, int cells)
+{
+	return r->csv->ends_file && (got < 0 || r->csv->written < cells);
+}
+
 static int read_rows(struct reader *r)
 {
 	const struct core_csv_cell *first = &r->csv->cells[0];
+	int rc = 0, got, cells = 0; /* at least, of each row so far */
 	bool header_may_come = true;
-	int rc = 0, got;
 
 	while (!rc && (got = core_csv_next(r->csv))) {
+		if (is_cut(r, got, cells)) {
+			r->out->cut.line = r->csv->pos.line;
+			r->out->cut.column = r->csv->pos.column;
+			hold_circuit(r);
+			break;
+		}
+		if (got > 0 && (!cells || r->csv->written < cells))
+			cells = r->csv->written;
 		if (got < 0) {
 			core_problem(
 				&r->out->problems, LQOS_ERR,

@@ -2,6 +2,7 @@
 #include <time.h>
 
 #include "tests/unit/registry_fixture.h"
+#include "core/cleanup.h"
 
 /* ---- Loading ------------------------------------------------------------- */
 
@@ -172,6 +173,50 @@ static void bad_rows_change_nothing(void **state)
 			 0);
 	assert_int_equal(lqos_subscriber(module, slot_of("zz"))->node, 0);
 	check();
+}
+
+/* Where a file was cut, a row may say anything. */
+static void a_file_that_was_cut_changes_nothing(void **state)
+{
+	static const char *const cut[] = {"mm", "mm,Max", "mm,\"Max",
+					  "mm,Max,,,100.64.0.4,,3",
+					  "mm,Max,,,\"100.64.0.4,100.64"};
+	char text[600];
+	size_t i;
+
+	(void)state;
+	load(THREE);
+	for (i = 0; i < ARRAY_SIZE(cut); i++) {
+		snprintf(text, sizeof(text),
+			 HEADER "zz,Zoe,D1,AP,100.64.0.1,,50,10\n"
+				"aa,Ann,D2,Site,100.64.0.3,,20,5\n%s",
+			 cut[i]);
+		write_file(csv_path, text);
+		log_capture();
+		assert_int_equal(
+			core_registry_load(core.registry, csv_path, json_path),
+			-EINVAL);
+		snprintf(text, sizeof(text),
+			 "x.csv:4:%zu: the file ends in the middle of a row",
+			 strlen(cut[i]) + 1);
+		if (!log_has(text))
+			fail_msg("not \"%s\" but %s", text, captured.text);
+		assert_int_equal(core_registry_prefixes(core.registry), 5);
+		check();
+	}
+	/* With all its cells it is whole. */
+	load(HEADER "zz,Zoe,D1,AP,100.64.0.1,,50,10\n"
+		    "mm,Max,,,100.64.0.4,,30,5");
+	expect_problems(2, 0, 0);
+	load(HEADER "zz,Zoe,D1,AP,100.64.0.1,,50,10\n"
+		    "mm,Max,,,100.64.0.4,,30,\"5\"");
+	expect_problems(2, 0, 0);
+	/* At a start the rows before it are better than none. */
+	make_registry(SLOTS, PREFIXES);
+	load(HEADER "zz,Zoe,D1,AP,100.64.0.1,,50,10\nmm,Max,,,100.64.");
+	expect_problems(1, 1, 0);
+	assert_true(log_has("x.csv:3:17: row left out: the file ends in the "
+			    "middle of it"));
 }
 
 static void no_files(void **state)
@@ -454,6 +499,7 @@ int main(void)
 		TEST(bad_files_change_nothing),
 		TEST(lost_files_change_nothing),
 		TEST(bad_rows_change_nothing),
+		TEST(a_file_that_was_cut_changes_nothing),
 		TEST(no_files),
 		TEST(more_circuits_than_slots),
 		TEST(more_addresses_than_prefixes),

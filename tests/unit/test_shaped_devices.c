@@ -250,7 +250,7 @@ static void open_quote_takes_no_other_row(void **state)
 		 "3,fine,,,,,100.64.0.3,,1,1,9,9,\n"
 		 "4,\"closed\"but,,,,,100.64.0.4,,1,1,9,9,\n"
 		 "5,fine,,,,,100.64.0.5,,1,1,9,9,\n"
-		 "6,fine,,,,,100.64.0.6,,1,1,9,9,\"open");
+		 "6,fine,,,,,100.64.0.6,,1,1,9,9,\"open\n");
 	expect_counts(3, 3, 0);
 	expect_log("x.csv:2:3: row left out: this quote is not closed");
 	expect_log("x.csv:5:3: row left out: this quote is not closed");
