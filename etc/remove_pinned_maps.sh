@@ -2,14 +2,21 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Removes what lqosd and LibreQoS have pinned, so that the next start begins
-# with empty maps.  `lqosctl detach` does more: it also takes our programs off
-# the interfaces and restores their settings.
+# with empty maps.  The links of our programs are pins, too: where no daemon
+# lives, the programs go off the interfaces with them, so that nothing is shaped
+# any more, and with bridge = xdp nothing is forwarded either.  `lqosctl detach`
+# does more: it also removes filters at clsact and restores what was changed of
+# the interfaces.
 
 set -u
 
+config=/etc/lqos/lqos.ini
 bpffs=/sys/fs/bpf
-run_dir=/run/lqos
+run_dir=
+pin_dir=
 force=
+given=
+elsewhere=
 self=${0##*/}
 
 # LibreQoS 1.4 to 2.2, in the BPF file system itself.
@@ -22,12 +29,30 @@ libreqos=(map_traffic map_ip_to_cpu_and_tc ip_to_cpu_and_tc_hotcache
 usage()
 {
 	cat <<-END
-		usage: $self [-f] [-d BPFFS] [-r RUN_DIR]
+		usage: $self [-f] [-c FILE] [-d BPFFS] [-r RUN_DIR]
 
 		  -f  even while a daemon lives
-		  -d  where the pins are ($bpffs); ours are in lqos/ there
-		  -r  where a daemon would have its lock ($run_dir)
+		  -c  the configuration, for its pin_dir and run_dir ($config)
+		  -d  where LibreQoS's pins are ($bpffs); ours are in lqos/ there,
+		      unless -c says otherwise
+		  -r  where a daemon would have its lock (/run/lqos)
+
+		Without a daemon, this takes our programs off the interfaces: with
+		bridge = xdp they forward no more.
 	END
+}
+
+# setting KEY: its value in section [lqosd] of the configuration.
+setting()
+{
+	awk -v key="$1" '
+		/^[[:space:]]*\[/ { ours = /^[[:space:]]*\[lqosd\]/ }
+		ours && match($0, "^[[:space:]]*" key "[[:space:]]*=") {
+			value = substr($0, RSTART + RLENGTH)
+			sub(/[[:space:]];.*/, "", value)
+			gsub(/^[[:space:]]+|[[:space:]]+$/, "", value)
+			print value
+		}' "$config"
 }
 
 # Does somebody hold it?  Ours lock their pins and their run directory.
@@ -57,8 +82,8 @@ listens()
 # Who it is that lives, if anybody.
 daemon()
 {
-	if is_locked "$bpffs/lqos"; then
-		echo "the lqosd that has its pins in $bpffs/lqos"
+	if is_locked "$pin_dir"; then
+		echo "the lqosd that has its pins in $pin_dir"
 	elif is_locked "$run_dir/lock"; then
 		echo "lqosd (pid $(<"$run_dir/lock"))"
 	elif lives "$run_dir/lqosd.lock"; then
@@ -70,10 +95,11 @@ daemon()
 	fi
 }
 
-while getopts fd:r:h option; do
+while getopts fc:d:r:h option; do
 	case $option in
 	f) force=1 ;;
-	d) bpffs=${OPTARG%/} ;;
+	c) config=$OPTARG given=1 ;;
+	d) bpffs=${OPTARG%/} elsewhere=1 ;;
 	r) run_dir=${OPTARG%/} ;;
 	h)
 		usage
@@ -89,6 +115,18 @@ if [ $OPTIND -le $# ]; then
 	usage >&2
 	exit 2
 fi
+if [ -r "$config" ]; then
+	if [ -n "$given" ] || [ -z "$elsewhere" ]; then
+		pin_dir=$(setting pin_dir)
+	fi
+	run_dir=${run_dir:-$(setting run_dir)}
+elif [ -n "$given" ]; then
+	echo "$self: cannot read $config: expected a lqos.ini" >&2
+	exit 1
+fi
+pin_dir=${pin_dir:-$bpffs/lqos}
+pin_dir=${pin_dir%/}
+run_dir=${run_dir:-/run/lqos}
 if [ ! -d "$bpffs" ]; then
 	echo "$self: $bpffs: no such directory: is a BPF file system" \
 		"mounted there?" >&2
@@ -101,7 +139,12 @@ fi
 
 rc=0
 rm -vf "${libreqos[@]/#/$bpffs/}" || rc=1
-if [ -d "$bpffs/lqos" ]; then
-	rm -vrf "$bpffs/lqos" || rc=1
+if [ -d "$pin_dir" ]; then
+	if [ "$(stat -f -c %T "$pin_dir")" != bpf_fs ]; then
+		echo "$self: $pin_dir is in no BPF file system: left alone" >&2
+		rc=1
+	else
+		rm -vrf "$pin_dir" || rc=1
+	fi
 fi
 exit $rc

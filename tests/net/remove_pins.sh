@@ -47,7 +47,7 @@ alive: stop it first, or use -f\$"
 }
 
 command -v bpftool >/dev/null || skip_all "no bpftool"
-net_begin 25
+net_begin 31
 mkdir "$LAB_PINS" "$LAB_DIR/run" || bail "no directory for pins"
 
 script
@@ -115,6 +115,28 @@ is "nothing but the stranger's is left" "$(ls "$LAB_PINS")" somebody_elses
 daemon
 is "the next start has no earlier run" "$(grep -c 'earlier run' "$LAB_LOG")" 0
 lab_stop
+
+# Where the pins are is in the configuration.
+daemon
+SAID=$("$SCRIPT" -c "$LAB_INI" -d "$LAB_DIR" 2>&1)
+is "lqosd lives, by its configuration" "$? $SAID" "1 remove_pinned_maps.sh: \
+the lqosd that has its pins in $LAB_PINS/lqos is alive: stop it first, or use -f"
+lab_stop KILL
+SAID=$("$SCRIPT" -c "$LAB_INI" -d "$LAB_DIR" 2>&1)
+is "-c: status" $? 0
+check "-c: pin_dir is gone" test ! -e "$LAB_PINS/lqos"
+is "... and the programs with it" \
+	"$(ip -n "$LAB_NS_SHAPER" -d -j link show |
+		jq '[.[].xdp // empty | .prog] | length')" 0
+SAID=$("$SCRIPT" -c "$LAB_DIR/none.ini" 2>&1)
+is "-c: no such file" "$? $SAID" "1 remove_pinned_maps.sh: cannot read \
+$LAB_DIR/none.ini: expected a lqos.ini"
+mkdir "$LAB_DIR/folder"
+lab_ini "pin_dir=$LAB_DIR/folder"
+SAID=$("$SCRIPT" -c "$LAB_INI" -d "$LAB_DIR" 2>&1)
+is "-c: a pin_dir that is no BPF file system stays" "$? $SAID" "1 \
+remove_pinned_maps.sh: $LAB_DIR/folder is in no BPF file system: left alone"
+rmdir "$LAB_DIR/folder"
 
 script -x >/dev/null
 is "an option there is not: status" $? 2
