@@ -100,9 +100,9 @@ static void show_status(json_t *status, bool verbose)
 {
 	static const char *const counters[] = {"counters", "loop", "bus",
 					       "feed"};
-	static const char *const first[] = {"modules", "run_dir",    "metadata",
-					    "steered", "interfaces", "chains",
-					    "counters"};
+	static const char *const first[] = {"modules", "run_dir",  "metadata",
+					    "steered", "attached", "interfaces",
+					    "chains",  "counters"};
 	const json_t *uptime = json_object_get(status, "uptime");
 	json_t *bypass = json_object_get(status, "bypass");
 	const char *key;

@@ -363,14 +363,15 @@ int attach_check(const struct attachment *a, bool tcx, const char *pin_dir)
 			 a->name, holder, a->name);
 }
 
-bool attach_holds(const struct attachment *a, const char *pin_dir)
+enum attach_state attach_look(const struct attachment *a, const char *pin_dir)
 {
 	char path[PATH_MAX], name[IF_NAMESIZE];
+	enum attach_state state = ATTACH_HOLDS;
 	struct attach_place place;
 	int hook;
 
 	if (!if_indextoname(a->iface.ifindex, name))
-		return false;
+		return ATTACH_LOST;
 	for (hook = 0; hook < HOOKS; hook++) {
 		if (a->links[hook] < 0 ||
 		    is_at(a->links[hook], a, hook, &place))
@@ -378,9 +379,10 @@ bool attach_holds(const struct attachment *a, const char *pin_dir)
 		/* Who takes us off on purpose takes the pin away too. */
 		link_path(path, sizeof(path), a, hook, pin_dir);
 		if (!access(path, F_OK))
-			return false;
+			return ATTACH_LOST;
+		state = ATTACH_TAKEN_OFF;
 	}
-	return true;
+	return state;
 }
 
 void attach_let_go(struct attachment *a)
@@ -390,6 +392,19 @@ void attach_let_go(struct attachment *a)
 	for (hook = 0; hook < HOOKS; hook++)
 		if (a->links[hook] >= 0)
 			close(steal_fd(&a->links[hook]));
+}
+
+bool attach_accept(struct attachment *a)
+{
+	bool was = a->links[HOOK_XDP] >= 0;
+	struct attach_place place;
+	int hook;
+
+	for (hook = 0; hook < HOOKS; hook++)
+		if (a->links[hook] >= 0 &&
+		    !is_at(a->links[hook], a, hook, &place))
+			close(steal_fd(&a->links[hook]));
+	return was && a->links[HOOK_XDP] < 0;
 }
 
 void attach_claim(const struct attachment *a, enum hook hook, const char *path,

@@ -199,6 +199,8 @@ void core_cpus_free(struct core_cpus **cpus);
  * core_cpus_look(). */
 uint32_t core_cpus_list(const struct core_cpus *cpus, const uint32_t **list);
 bool core_cpus_has(const struct core_cpus *cpus, uint32_t cpu);
+/* Why one that is present is not in the list; NULL: it is. */
+const char *core_cpus_unused(const struct core_cpus *cpus, uint32_t cpu);
 /* CPUs go offline and come back: fn for each that is online again, or may be
  * used from now on.  While none is left the list stays. */
 void core_cpus_look(struct core_cpus *cpus, void (*fn)(uint32_t cpu, void *arg),

@@ -16,6 +16,7 @@
 struct core_cpus {
 	char *sys;
 	bool *unwanted; /* by the operator */
+	bool *present;
 	bool *online;
 	bool efficiency; /* their cores are to be left alone */
 	uint32_t possible;
@@ -155,14 +156,11 @@ static int make_list(const struct core_cpus *cpus, uint32_t **out,
 
 static int read_unwanted(struct core_cpus *cpus, const char *exclude)
 {
-	autofree bool *present = calloc(cpus->possible, sizeof(*present));
 	char there[4096] = "none";
 	unsigned long bad = 0;
 	uint32_t i;
 	int rc;
 
-	if (!present)
-		return -ENOMEM;
 	rc = parse_list(exclude, cpus->unwanted, cpus->possible, &bad);
 	if (rc == -EINVAL)
 		return core_fail(WHO, rc,
@@ -170,9 +168,9 @@ static int read_unwanted(struct core_cpus *cpus, const char *exclude)
 				 "CPUs and ranges of them, such as 0,2-3",
 				 exclude);
 	(void)read_text(cpus, "system/cpu/present", there, sizeof(there));
-	if (!rc && !read_list(cpus, "system/cpu/present", present))
+	if (!rc && !read_list(cpus, "system/cpu/present", cpus->present))
 		for (i = 0; i < cpus->possible && !rc; i++)
-			if (cpus->unwanted[i] && !present[i]) {
+			if (cpus->unwanted[i] && !cpus->present[i]) {
 				rc = -ERANGE;
 				bad = i;
 			}
@@ -221,8 +219,9 @@ int core_cpus_new(struct core_cpus **out, const char *sys, uint32_t possible,
 	cpus->efficiency = efficiency;
 	cpus->sys = strdup(sys);
 	cpus->unwanted = calloc(possible, sizeof(*cpus->unwanted));
+	cpus->present = calloc(possible, sizeof(*cpus->present));
 	cpus->online = calloc(possible, sizeof(*cpus->online));
-	if (!cpus->sys || !cpus->unwanted || !cpus->online)
+	if (!cpus->sys || !cpus->unwanted || !cpus->present || !cpus->online)
 		return -ENOMEM;
 	rc = build(cpus, exclude);
 	if (rc)
@@ -249,6 +248,7 @@ void core_cpus_free(struct core_cpus **out)
 		return;
 	free(cpus->sys);
 	free(cpus->unwanted);
+	free(cpus->present);
 	free(cpus->online);
 	free(cpus->list);
 	free(cpus);
@@ -272,6 +272,18 @@ static bool is_in(uint32_t cpu, const uint32_t *list, uint32_t n)
 bool core_cpus_has(const struct core_cpus *cpus, uint32_t cpu)
 {
 	return is_in(cpu, cpus->list, cpus->n);
+}
+
+const char *core_cpus_unused(const struct core_cpus *cpus, uint32_t cpu)
+{
+	if (cpu >= cpus->possible || !cpus->present[cpu] ||
+	    core_cpus_has(cpus, cpu))
+		return NULL;
+	if (cpus->unwanted[cpu])
+		return "excluded by exclude_cpus";
+	return cpus->online[cpu] ? "an efficiency core, which "
+				   "exclude_efficiency_cores leaves out"
+				 : "offline";
 }
 
 static void say_changes(const struct core_cpus *cpus, const bool *online)

@@ -23,6 +23,13 @@ uint32_t lqos_cpus(struct lqos_ctx *ctx, const uint32_t **cpus)
 	return core_cpus_list(ctx->core->datapath->cpus, cpus);
 }
 
+const char *lqos_cpu_unused(struct lqos_ctx *ctx, uint32_t cpu)
+{
+	return ctx->core->datapath
+		       ? core_cpus_unused(ctx->core->datapath->cpus, cpu)
+		       : NULL;
+}
+
 uint32_t lqos_possible_cpus(struct lqos_ctx *ctx)
 {
 	return ctx->core->datapath ? ctx->core->datapath->possible_cpus : 0;
@@ -37,6 +44,23 @@ const struct lqos_interface *lqos_interface(struct lqos_ctx *ctx, uint32_t i)
 {
 	return i < lqos_interfaces(ctx) ? &ctx->core->datapath->at[i].iface
 					: NULL;
+}
+
+bool lqos_interface_attached(struct lqos_ctx *ctx, uint32_t i)
+{
+	return i < lqos_interfaces(ctx) &&
+	       port_attached(&ctx->core->datapath->at[i]);
+}
+
+const char *lqos_interface_more_queues(struct lqos_ctx *ctx, uint32_t i,
+				       uint32_t n, char *buf, size_t size)
+{
+	const struct lqos_interface *f = lqos_interface(ctx, i);
+	struct interface_channels c;
+
+	if (!f || interface_channels(f->name, &c))
+		return NULL;
+	return interface_more_channels(f->name, &c, n, buf, size);
 }
 
 /* What an entry has queued is worked off before its thread ends. */

@@ -102,6 +102,22 @@ void interface_restore_tags(const struct lqos_interface *iface,
 /* Logs what about the interface costs speed when packets go by cpumap. */
 void interface_advise(const struct lqos_interface *iface);
 
+/* Asks or sets by any struct of linux/ethtool.h. */
+int interface_ethtool(const char *name, void *command);
+
+/* Queues that can be set: those that send, or, combined, receive, too. */
+struct interface_channels {
+	uint32_t now, max; /* 0: not told */
+	bool combined;
+};
+
+int interface_channels(const char *name, struct interface_channels *out);
+/* The command that gives it n of them, or as many as it can have; returns buf.
+ * NULL: that is no more than it has. */
+const char *interface_more_channels(const char *name,
+				    const struct interface_channels *c,
+				    uint32_t n, char *buf, size_t size);
+
 /* sysfs of our own network namespace, as a directory; or -errno. */
 int interface_sysfs(void);
 
@@ -140,10 +156,16 @@ void attach_tc_off(struct attachment *a, enum hook hook, const char *pin_dir,
 /* Takes off what attach_xdp() and attach_tc() put on. */
 void attach_undo(struct attachment *a, const char *pin_dir,
 		 struct restore *restore);
-/* Is the interface there, with all links that are not taken off on purpose? */
-bool attach_holds(const struct attachment *a, const char *pin_dir);
+enum attach_state {
+	ATTACH_HOLDS,
+	ATTACH_LOST,	  /* the interface, or a link whose pin is there */
+	ATTACH_TAKEN_OFF, /* a link, on purpose: so it stays */
+};
+enum attach_state attach_look(const struct attachment *a, const char *pin_dir);
 /* Leaves what is attached to the pins, as for a run after this one. */
 void attach_let_go(struct attachment *a);
+/* Closes what was taken off; true: XDP was among it. */
+bool attach_accept(struct attachment *a);
 /* The link pinned as path is of this interface: it gets its name. */
 void attach_claim(const struct attachment *a, enum hook hook, const char *path,
 		  const char *pin_dir);
@@ -289,6 +311,10 @@ void ports_prepare(struct core_datapath *dp);
 /* May we attach to all of them? */
 int ports_check(struct core_datapath *dp);
 int ports_attach(struct core_datapath *dp);
+/* Does each interface have our program on it? */
+bool ports_attached(const struct core_datapath *dp);
+/* Is our program on that one? */
+bool port_attached(const struct attachment *a);
 /* Once a tick: interfaces that went, came back, or are renamed. */
 void ports_watch(struct core_datapath *dp);
 /* Takes off what is on one, and puts back what was changed. */

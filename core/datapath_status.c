@@ -128,8 +128,9 @@ static json_t *counters_json(const struct core_datapath *dp)
 json_t *core_datapath_status(struct core_datapath *dp)
 {
 	return json_pack(
-		"{s:o,s:o,s:s,s:o,s:s,s:s,s:b,s:{s:i,s:i},s:o}", "bypass",
-		bypass_json(dp), "interfaces", interfaces_json(dp), "bridge",
+		"{s:o,s:b,s:o,s:s,s:o,s:s,s:s,s:b,s:{s:i,s:i},s:o}", "bypass",
+		bypass_json(dp), "attached", (int)ports_attached(dp),
+		"interfaces", interfaces_json(dp), "bridge",
 		dp->stick		? "stick"
 		: dp->topology.forwards ? "xdp"
 					: "linux",

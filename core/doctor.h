@@ -7,6 +7,7 @@
 #ifndef CORE_DOCTOR_H
 #define CORE_DOCTOR_H
 
+#include "core/datapath.h"
 #include "core/local.h"
 
 /* Frames that arrived, by whose addresses they carry. */
@@ -22,12 +23,11 @@ enum doctor_origin { FROM_INTERNET, FROM_SUBSCRIBERS, ORIGINS };
 
 struct doctor_port {
 	const struct core_port *port;
-	const struct doctor_port *peer;	 /* the other of its pair; or NULL */
-	uint32_t ifindex;		 /* 0: there is no such interface */
-	int gro, lro, rxvlan;		 /* 1: on, 0: off, -1: not told */
-	uint32_t channels, channels_max; /* that send; 0: not told */
-	bool combined;			 /* ... and receive, too */
-	uint32_t xdp;			 /* the program's id; 0: none */
+	const struct doctor_port *peer; /* the other of its pair; or NULL */
+	uint32_t ifindex;		/* 0: there is no such interface */
+	int gro, lro, rxvlan;		/* 1: on, 0: off, -1: not told */
+	struct interface_channels channels;
+	uint32_t xdp;	   /* the program's id; 0: none */
 	uint32_t xdp_link; /* the id of the link that holds it; 0: none */
 	char xdp_name[32];
 	bool xdp_native;

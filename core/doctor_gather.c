@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* lqosctl doctor: facts that are in no file. */
 #include <linux/ethtool.h>
-#include <linux/sockios.h>
 #include <net/if.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -19,38 +16,18 @@ enum { ANSWER_MS = 3000 };
 
 /* ---- Interfaces ---------------------------------------------------------- */
 
-static int ethtool(const char *name, void *command)
-{
-	autoclose int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq req = {.ifr_data = command};
-
-	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", name);
-	return fd < 0 || ioctl(fd, SIOCETHTOOL, &req) ? -errno : 0;
-}
-
 static void gather_offloads(struct doctor_port *p)
 {
 	struct ethtool_value gro = {.cmd = ETHTOOL_GGRO};
 	struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS};
 	const char *name = p->port->name;
 
-	p->gro = ethtool(name, &gro) ? -1 : !!gro.data;
+	p->gro = interface_ethtool(name, &gro) ? -1 : !!gro.data;
 	p->lro = p->rxvlan = -1;
-	if (ethtool(name, &flags))
+	if (interface_ethtool(name, &flags))
 		return;
 	p->lro = !!(flags.data & ETH_FLAG_LRO);
 	p->rxvlan = !!(flags.data & ETH_FLAG_RXVLAN);
-}
-
-static void gather_channels(struct doctor_port *p)
-{
-	struct ethtool_channels c = {.cmd = ETHTOOL_GCHANNELS};
-
-	if (ethtool(p->port->name, &c))
-		return;
-	p->combined = c.max_combined;
-	p->channels = p->combined ? c.combined_count : c.tx_count;
-	p->channels_max = p->combined ? c.max_combined : c.max_tx;
 }
 
 /* The link by which a program is attached: only who has it, or detaches it by
@@ -95,7 +72,7 @@ static void gather_port(const struct doctor *d, struct doctor_port *p)
 	if (!p->ifindex)
 		return;
 	gather_offloads(p);
-	gather_channels(p);
+	(void)interface_channels(p->port->name, &p->channels);
 	gather_xdp(p);
 	p->egress = attach_tc_program(p->ifindex, HOOK_OUT);
 	p->ingress = attach_tc_program(p->ifindex, HOOK_IN);

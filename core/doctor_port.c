@@ -85,21 +85,17 @@ void doctor_queues(struct doctor *d, const struct doctor_port *p)
 {
 	uint32_t n = tx_queues(d, p);
 	uint32_t wanted = p->port->side == LQOS_STICK ? 2 * d->cpus : d->cpus;
-	uint32_t max = p->channels_max < wanted ? p->channels_max : wanted;
+	char command[96];
 
 	if (n >= wanted) {
 		doctor_ok(d, "%u for %u CPUs", n, d->cpus);
-	} else if (p->channels && p->channels < max) {
+	} else if (interface_more_channels(p->port->name, &p->channels, wanted,
+					   command, sizeof(command))) {
 		doctor_warn(d,
 			    "%u queues for %u CPUs: only %u CPUs shape; it "
 			    "can have %u",
-			    n, d->cpus, n, p->channels_max);
-		if (p->combined)
-			doctor_type(d, "ethtool -L %s combined %u",
-				    p->port->name, max);
-		else
-			doctor_type(d, "ethtool -L %s rx %u tx %u",
-				    p->port->name, max, max);
+			    n, d->cpus, n, p->channels.max);
+		doctor_type(d, "%s", command);
 	} else if (n == 1 && d->cpus > 1) {
 		doctor_warn(d,
 			    "a single queue, so one CPU of %u shapes all: "

@@ -254,18 +254,54 @@ void interface_restore_xps(const struct lqos_interface *iface,
 	}
 }
 
+int interface_ethtool(const char *name, void *command)
+{
+	autoclose int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq req = {.ifr_data = command};
+
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", name);
+	return fd < 0 || ioctl(fd, SIOCETHTOOL, &req) ? -errno : 0;
+}
+
 /* An ETHTOOL_* command that sets data or gets it. */
 static int ethtool_value(const char *name, uint32_t command, uint32_t *data)
 {
-	autoclose int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ethtool_value value = {.cmd = command, .data = *data};
-	struct ifreq req = {.ifr_data = (char *)&value};
+	int rc = interface_ethtool(name, &value);
 
-	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", name);
-	if (fd < 0 || ioctl(fd, SIOCETHTOOL, &req))
-		return -errno;
-	*data = value.data;
+	if (!rc)
+		*data = value.data;
+	return rc;
+}
+
+int interface_channels(const char *name, struct interface_channels *out)
+{
+	struct ethtool_channels c = {.cmd = ETHTOOL_GCHANNELS};
+	int rc = interface_ethtool(name, &c);
+
+	if (rc)
+		return rc;
+	out->combined = c.max_combined;
+	out->now = out->combined ? c.combined_count : c.tx_count;
+	out->max = out->combined	 ? c.max_combined
+		   : c.max_rx < c.max_tx ? c.max_rx
+					 : c.max_tx;
 	return 0;
+}
+
+const char *interface_more_channels(const char *name,
+				    const struct interface_channels *c,
+				    uint32_t n, char *buf, size_t size)
+{
+	if (n > c->max)
+		n = c->max;
+	if (!c->now || n <= c->now)
+		return NULL;
+	if (c->combined)
+		snprintf(buf, size, "ethtool -L %s combined %u", name, n);
+	else
+		snprintf(buf, size, "ethtool -L %s rx %u tx %u", name, n, n);
+	return buf;
 }
 
 void interface_keep_tags(const struct lqos_interface *iface,

@@ -210,18 +210,46 @@ void ports_detach(struct core_datapath *dp)
 			attach_undo(&dp->at[i], pin_dir, dp->restore);
 }
 
+bool port_attached(const struct attachment *a)
+{
+	return !a->gone && a->links[HOOK_XDP] >= 0;
+}
+
+bool ports_attached(const struct core_datapath *dp)
+{
+	uint32_t i;
+
+	for (i = 0; i < dp->n_at; i++)
+		if (!port_attached(&dp->at[i]))
+			return false;
+	return true;
+}
+
 /* ---- Following ----------------------------------------------------------- */
 
 static void follow(struct core_datapath *dp, struct attachment *a,
 		   const char *name)
 {
-	core_log(WHO, LQOS_WARN,
-		 "%s is called %s now, and goes on as such: change lqos.ini "
-		 "too, before the next start",
-		 a->name, name);
+	const char *configured = dp->topology.ports[a - dp->at].name;
+	bool as_before = !strcmp(name, configured);
+
+	core_log(WHO, as_before ? LQOS_INFO : LQOS_WARN,
+		 "%s is called %s now, and goes on as such%s", a->name, name,
+		 as_before ? ", as it is configured"
+			   : ": change lqos.ini too, before the next start");
 	restore_rename(dp->restore, a->name, name);
 	snprintf(a->name, sizeof(a->name), "%s", name);
 	datapath_follow_links(dp);
+}
+
+static void accept_loss(struct attachment *a)
+{
+	const char *what = attach_accept(a) ? "XDP" : "TC";
+
+	core_log(WHO, LQOS_ERR,
+		 "%s: our %s program was taken off by somebody: packets pass "
+		 "unshaped; restart lqosd",
+		 a->name, what);
 }
 
 static void lose(struct core_datapath *dp, struct attachment *a)
@@ -299,8 +327,13 @@ void ports_watch(struct core_datapath *dp)
 	struct attachment *a;
 
 	for (a = dp->at; a < dp->at + dp->n_at; a++) {
-		if (!a->gone && !attach_holds(a, pin_dir))
+		enum attach_state state =
+			a->gone ? ATTACH_HOLDS : attach_look(a, pin_dir);
+
+		if (state == ATTACH_LOST)
 			lose(dp, a);
+		else if (state == ATTACH_TAKEN_OFF)
+			accept_loss(a);
 		if (a->gone)
 			find_again(dp, a);
 		else if (if_indextoname(a->iface.ifindex, name) &&

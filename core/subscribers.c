@@ -169,6 +169,23 @@ static int map_by_hand(struct core_registry *r, const char *circuit_id,
 	return 0;
 }
 
+static int read_range(const struct core_registry *r, const char *ip,
+		      struct lqos_prefix *p, char *why, size_t why_size)
+{
+	return core_prefix_parse(ip, p, why, why_size)
+		       ?: core_prefix_check_vlan(
+				  p, r->core->settings.address_spaces, why,
+				  why_size);
+}
+
+int lqos_mapping_check(struct lqos_ctx *ctx, const char *ip, char *why,
+		       size_t why_size)
+{
+	struct lqos_prefix p;
+
+	return read_range(ctx->core->registry, ip, &p, why, why_size);
+}
+
 int lqos_mapping_add(struct lqos_ctx *ctx, const struct lqos_mapping *m,
 		     char *why, size_t why_size)
 {
@@ -182,10 +199,7 @@ int lqos_mapping_add(struct lqos_ctx *ctx, const struct lqos_mapping *m,
 
 	if (!wanted)
 		return -ENOMEM;
-	rc = core_prefix_parse(m->ip, &p, why, why_size)
-		     ?: core_prefix_check_vlan(&p,
-					       r->core->settings.address_spaces,
-					       why, why_size);
+	rc = read_range(r, m->ip, &p, why, why_size);
 	if (rc)
 		return rc;
 	p.cpu = m->cpu;

@@ -335,6 +335,16 @@ LQOS_API uint32_t lqos_interfaces(struct lqos_ctx *ctx);
 /* i < lqos_interfaces(); valid until the daemon stops. */
 LQOS_API const struct lqos_interface *lqos_interface(struct lqos_ctx *ctx,
 						     uint32_t i);
+/* Does what it carries pass our programs?  Not while it is gone, or after
+ * somebody took them off. */
+LQOS_API bool lqos_interface_attached(struct lqos_ctx *ctx, uint32_t i);
+/*
+ * For people: the command that gives it n transmit queues, or as many of them
+ * as it can have; returns buf.  NULL: it can have no more than it has.
+ */
+LQOS_API const char *lqos_interface_more_queues(struct lqos_ctx *ctx,
+						uint32_t i, uint32_t n,
+						char *buf, size_t size);
 
 /* ---- Subscribers -------------------------------------------------------- */
 
@@ -416,6 +426,9 @@ struct lqos_mapping {
 	uint32_t handle;	/* 0: placed as its circuit is */
 	uintptr_t reserved[2];	/* 0 */
 };
+/* Could that range be mapped, by its text?  -EINVAL: no, and why. */
+LQOS_API int lqos_mapping_check(struct lqos_ctx *ctx, const char *ip, char *why,
+				size_t why_size);
 /*
  * Map an address range by hand.  The circuit is made if nobody has that id.
  * An existing mapping of the same range is replaced.  On failure why (of
@@ -508,6 +521,9 @@ LQOS_API int lqos_map_view(struct lqos_ctx *ctx, int map_fd, void **view);
 /* CPUs that packets may be sent to, ascending; their number is returned.  They
  * come and go: ask again in every callback. */
 LQOS_API uint32_t lqos_cpus(struct lqos_ctx *ctx, const uint32_t **cpus);
+/* Why a CPU that is present is not among them, to follow "it is"; NULL: it is.
+ */
+LQOS_API const char *lqos_cpu_unused(struct lqos_ctx *ctx, uint32_t cpu);
 /* Possible CPUs: the size of arrays indexed by CPU number. */
 LQOS_API uint32_t lqos_possible_cpus(struct lqos_ctx *ctx);
 

@@ -103,7 +103,7 @@ received()
 		"$LAB_DIR/frame.json"
 }
 
-net_begin 38
+net_begin 41
 for side in subs inet; do
 	ip -n "$LAB_NS_SHAPER" link set $side nomaster
 done
@@ -153,6 +153,13 @@ is "another of the old name is none of ours" \
 	"$(ctl -j status | jq -c '[.interfaces[].name]')" \
 	'["inet","customers","wire_2","wire.2"]'
 ip -n "$LAB_NS_SHAPER" link del subs
+: >"$LAB_LOG"
+rename customers subs
+check "the old name again: the log tells" soon \
+	said "subs now, and goes on as such, as it is configured"
+is "... and asks for nothing" "$(grep -c 'change lqos.ini' "$LAB_LOG")" 0
+rename subs customers
+check "renamed once more" soon is_mode customers native
 
 lab_stop KILL
 check "kill -9: both pairs ping" soon ping_first

@@ -32,7 +32,7 @@ xps()
 }
 
 PATH=$PATH:/usr/sbin:/sbin
-net_begin 50
+net_begin 52
 ip netns exec "$LAB_NS_SHAPER" sh -c '
 	echo 1 >/sys/class/net/subs/queues/tx-0/xps_cpus' 2>/dev/null
 XPS_BEFORE=$(xps)
@@ -105,7 +105,19 @@ check "detach again finds nothing" local_ctl detach
 daemon
 check "detach --force under a living daemon" local_ctl detach --force
 is "... takes all off" "$(xdp subs) $(xdp inet)" "none none"
-check "... and the daemon still answers" ctl -j status
+for ((i = 0; i < 50; i++)); do
+	[ "$(ctl -j status | jq .attached)" = true ] || break
+	sleep 0.1
+done
+is "... and the daemon, which still answers, knows" \
+	"$(ctl -j status | jq -c '[.attached, .interfaces[].mode]')" \
+	'[false,"detached","detached"]'
+sleep 1.2
+is "... and says so once of each interface" "$(grep -c "our XDP program was \
+taken off by somebody: packets pass unshaped; restart lqosd" "$LAB_LOG")" 2
+like "... and so does explain" \
+	"$(ctl -j call steering.explain '{"ip":"100.64.1.1"}' | jq -r .why[])" \
+	"inet carries none of our programs now"
 check "... packets pass" lab_subs ping -q -n -c 2 -W 5 -I 100.64.1.1 \
 	"$LAB_INET4"
 lab_stop

@@ -107,6 +107,11 @@ static void by_number(void **state)
 	excluded("4", false, "025");
 	/* One that is offline now. */
 	excluded("1,4", false, "025");
+	assert_null(core_cpus_unused(cpus, 0));
+	assert_string_equal(core_cpus_unused(cpus, 1),
+			    "excluded by exclude_cpus");
+	assert_string_equal(core_cpus_unused(cpus, 3), "offline");
+	assert_null(core_cpus_unused(cpus, 9)); /* there is none */
 }
 
 static void slips(void **state)
@@ -136,6 +141,8 @@ static void intel(void **state)
 	excluded("", true, "0123");
 	excluded("", false, "01234567");
 	excluded("0", true, "123");
+	assert_non_null(
+		strstr(core_cpus_unused(cpus, 4), "an efficiency core"));
 	/* Small ones are better than none. */
 	excluded("0-3", true, "4567");
 	put("cpu_atom/cpus", "\n");

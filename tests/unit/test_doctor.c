@@ -521,11 +521,10 @@ static void queues(void **state)
 	d.cpus = 8;
 	run_port(doctor_queues, 0);
 	expect("ok", "more it cannot have", NULL);
-	d.ports[0].channels = 2;
-	d.ports[0].channels_max = 63;
+	d.ports[0].channels = (struct interface_channels){2, 63, false};
 	run_port(doctor_queues, 0);
 	expect("warn", "only 2 CPUs shape", "ethtool -L eth0 rx 8 tx 8");
-	d.ports[0].combined = true;
+	d.ports[0].channels.combined = true;
 	run_port(doctor_queues, 0);
 	expect("warn", "only 2 CPUs shape", "ethtool -L eth0 combined 8");
 	d.topology.ports[0].side = LQOS_STICK;
