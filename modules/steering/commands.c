@@ -26,7 +26,8 @@ static uint32_t parse_hex(const char **text, char end)
 	return value;
 }
 
-/* "1:1f", "0x1:0x1f"; both parts hexadecimal as tc has them. */
+/* "1:1f", "0x1:0x1f"; both parts hexadecimal as tc has them.  -EPERM: it is one
+ * of the tree's own. */
 static int parse_class(const char *text, uint32_t *handle)
 {
 	uint32_t major = parse_hex(&text, ':');
@@ -34,6 +35,8 @@ static int parse_class(const char *text, uint32_t *handle)
 
 	if (!minor)
 		return -EINVAL;
+	if (minor < PLAN_MINOR_FIRST)
+		return -EPERM;
 	*handle = major << 16 | minor;
 	return 0;
 }
@@ -110,22 +113,40 @@ static int check_class(struct lqos_call *call, struct steering *st,
 			      m->handle >> 16, m->handle & 0xffff, taken);
 }
 
+static int read_class(struct lqos_call *call, const char *text,
+		      uint32_t *handle)
+{
+	int rc = text ? parse_class(text, handle) : -EINVAL;
+
+	if (rc == -EPERM)
+		return lqos_call_fail(call, -EINVAL,
+				      "classid \"%s\": minor 1 is the root "
+				      "class of a queue and 2 its default "
+				      "class: expected one from 3 to ffff",
+				      text);
+	if (rc)
+		return lqos_call_fail(call, rc,
+				      "classid \"%s\": expected major:minor in "
+				      "hex, each from 1 to ffff, such as "
+				      "0x1:0x1f",
+				      text ?: "");
+	return 0;
+}
+
 static int read_place(struct lqos_call *call, struct steering *st,
 		      struct lqos_mapping *m)
 {
 	const json_t *params = lqos_call_params(call);
 	const json_t *cpu = json_object_get(params, "cpu");
 	const json_t *class = json_object_get(params, "classid");
+	int rc;
 
 	/* Neither: its circuit's place, or the plan's. */
 	if (!cpu && !class)
 		return 0;
-	if (!json_is_string(class) ||
-	    parse_class(json_string_value(class), &m->handle))
-		return lqos_call_fail(
-			call, -EINVAL,
-			"classid: expected \"major:minor\" in hex, "
-			"each from 1 to ffff, such as \"1:1f\"");
+	rc = read_class(call, json_string_value(class), &m->handle);
+	if (rc)
+		return rc;
 	if (!json_is_integer(cpu) || !is_online(st, json_integer_value(cpu)))
 		return lqos_call_fail(
 			call, -EINVAL,
@@ -160,6 +181,21 @@ static int read_id(struct lqos_call *call, const char *key, struct number *buf,
 	return 0;
 }
 
+/* LibreQoS's scripts may do so; it costs, and is seldom meant. */
+static void say_other_cpu(const struct steering *st,
+			  const struct lqos_mapping *m)
+{
+	uint32_t queue = plan_queue(m->handle);
+
+	if (steering_queue_cpu(st, queue) != m->cpu)
+		lqos_log(st->ctx, LQOS_WARN,
+			 "%s is in class %x:%x, but on CPU %u, as asked for: "
+			 "queue %u is CPU %u's, and the two wait for each "
+			 "other's lock on it",
+			 m->ip, m->handle >> 16, m->handle & 0xffff, m->cpu,
+			 queue + 1, steering_queue_cpu(st, queue));
+}
+
 static int add(struct lqos_call *call, void *arg)
 {
 	struct number circuit, device;
@@ -174,6 +210,9 @@ static int add(struct lqos_call *call, void *arg)
 	if (!m.ip)
 		return lqos_call_fail(call, -EINVAL,
 				      "ip: expected an address or prefix");
+	rc = lqos_mapping_check(st->ctx, m.ip, why, sizeof(why));
+	if (rc)
+		return lqos_call_fail(call, rc, "%s", why);
 	rc = read_id(call, "circuit_id", &circuit, &m.circuit_id);
 	if (!rc)
 		rc = read_id(call, "device_id", &device, &m.device_id);
@@ -185,6 +224,7 @@ static int add(struct lqos_call *call, void *arg)
 	if (rc)
 		return lqos_call_fail(call, rc, "%s", why);
 	if (m.handle) {
+		say_other_cpu(st, &m);
 		plan_reserve(st->plan, m.handle);
 		st->by_hand = true;
 		/* Its circuit may be placed by hand from here on. */

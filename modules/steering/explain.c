@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <jansson.h>
 
@@ -41,6 +42,13 @@ static void say_choice(const struct steering *st, struct plan_choice choice,
 {
 	const double sold = mbit(plan_load(st->plan, queue));
 
+	if (st->queues == 1 && choice.why != PLAN_UNPLACED) {
+		say(why,
+		    "queue 1 was chosen for %s as the only one: %.1f Mbit/s "
+		    "are sold now",
+		    what, sold);
+		return;
+	}
 	switch (choice.why) {
 	case PLAN_UNPLACED:
 		break;
@@ -87,13 +95,91 @@ static void say_plan(const struct steering *st, const struct lqos_subscriber *s,
 	say_choice(st, plan_node_choice(st->plan, top), queue, name, why);
 }
 
-/* The CPU that the queue belongs to may be offline. */
-static void say_stand_in(const struct steering *st, uint32_t handle,
-			 json_t *why)
+static bool is_home(const struct steering *st, uint32_t cpu)
 {
-	uint32_t queue = plan_queue(handle), home;
+	uint32_t i;
 
-	if (!handle || queue >= st->queues)
+	for (i = 0; i < st->n_cpus; i++)
+		if (st->homes[i] == cpu)
+			return true;
+	return false;
+}
+
+/* What a CPU is there for, if anything is to be said of it. */
+static const char *use_of(const struct steering *st, uint32_t cpu)
+{
+	return is_home(st, cpu) ? "used" : lqos_cpu_unused(st->ctx, cpu);
+}
+
+/* "0, 2-3 are used; 1 is offline" */
+static void list_cpus(const struct steering *st, const char *use, FILE *out)
+{
+	uint32_t cpu, last, n = 0, groups = 0;
+
+	for (cpu = 0; cpu < st->possible_cpus; cpu = last + 1) {
+		const char *mine = use_of(st, cpu);
+
+		for (last = cpu; last + 1 < st->possible_cpus &&
+				 use_of(st, last + 1) == mine;)
+			last++;
+		if (mine != use)
+			continue;
+		fprintf(out, groups++ ? ", %u" : "%u", cpu);
+		if (last > cpu)
+			fprintf(out, "-%u", last);
+		n += last - cpu + 1;
+	}
+	fprintf(out, " %s %s", n == 1 ? "is" : "are", use);
+}
+
+static bool is_first_of(const struct steering *st, uint32_t cpu)
+{
+	uint32_t i;
+
+	for (i = 0; i < cpu; i++)
+		if (use_of(st, i) == use_of(st, cpu))
+			return false;
+	return use_of(st, cpu) != NULL;
+}
+
+/* Which CPU a queue is on, and why that one. */
+static void say_cpu(const struct steering *st, uint32_t queue, json_t *why)
+{
+	char *text = NULL;
+	uint32_t cpu;
+	size_t size;
+	FILE *out;
+
+	if (queue >= st->queues)
+		return;
+	out = open_memstream(&text, &size);
+	if (!out)
+		return;
+	fprintf(out,
+		"queue %u belongs to CPU %u, as queues take CPUs in "
+		"order: CPU ",
+		queue + 1, st->homes[queue]);
+	list_cpus(st, use_of(st, st->homes[0]), out);
+	for (cpu = 0; cpu < st->possible_cpus; cpu++) {
+		if (is_home(st, cpu) || !is_first_of(st, cpu))
+			continue;
+		fputs("; CPU ", out);
+		list_cpus(st, use_of(st, cpu), out);
+	}
+	if (!fclose(out))
+		say(why, "%s", text);
+	free(text);
+}
+
+/* The CPU that the queue belongs to may be offline. */
+static void say_queue(const struct steering *st, uint32_t queue, json_t *why)
+{
+	uint32_t home;
+
+	say_cpu(st, queue, why);
+	if (st->why_queues)
+		say(why, "%s", st->why_queues);
+	if (queue >= st->queues)
 		return;
 	home = st->homes[queue];
 	if (steering_stand_in(st, home) != home)
@@ -101,6 +187,33 @@ static void say_stand_in(const struct steering *st, uint32_t handle,
 		    "CPU %u, which queue %u belongs to, is offline: CPU %u "
 		    "does its work until it is back",
 		    home, queue + 1, steering_stand_in(st, home));
+}
+
+/* By hand, a class and a CPU need not go together. */
+static void say_other_cpu(const struct steering *st, uint32_t handle,
+			  uint32_t cpu, json_t *why)
+{
+	uint32_t queue = plan_queue(handle);
+
+	if (handle && queue < st->queues &&
+	    steering_queue_cpu(st, queue) != cpu)
+		say(why,
+		    "its packets go to CPU %u, but queue %u belongs to CPU %u: "
+		    "the two wait for each other's lock on it",
+		    cpu, queue + 1, st->homes[queue]);
+}
+
+/* Somebody may have taken our programs off. */
+static void say_detached(const struct steering *st, json_t *why)
+{
+	uint32_t i;
+
+	for (i = 0; i < lqos_interfaces(st->ctx); i++)
+		if (!lqos_interface_attached(st->ctx, i))
+			say(why,
+			    "%s carries none of our programs now: what arrives "
+			    "there passes unshaped, whatever is said here",
+			    lqos_interface(st->ctx, i)->name);
 }
 
 static void say_place(const struct steering *st, const struct lqos_prefix *p,
@@ -180,7 +293,8 @@ static void explain_nobody(const struct steering *st,
 			   const struct lqos_lookup *l, json_t *out,
 			   json_t *why)
 {
-	uint32_t cpu = steering_queue_cpu(st, l->hash % st->queues);
+	uint32_t queue = l->hash % st->queues;
+	uint32_t cpu = steering_queue_cpu(st, queue);
 
 	add_place(st, out, 0, cpu);
 	say(why,
@@ -188,6 +302,7 @@ static void explain_nobody(const struct steering *st,
 	    "a hash of the address, here to CPU %u, and goes to the default "
 	    "class of that CPU's queue",
 	    cpu);
+	say_queue(st, queue, why);
 }
 
 static void explain_mapped(const struct steering *st,
@@ -213,7 +328,9 @@ static void explain_mapped(const struct steering *st,
 	    "and comes from %s",
 	    range, s->circuit_id, p->by_hand ? "the bus" : "the files");
 	say_place(st, p, s, why);
-	say_stand_in(st, p->handle, why);
+	if (p->handle)
+		say_queue(st, plan_queue(p->handle), why);
+	say_other_cpu(st, p->handle, cpu, why);
 }
 
 int steering_explain(struct lqos_call *call, void *arg)
@@ -240,6 +357,7 @@ int steering_explain(struct lqos_call *call, void *arg)
 		explain_nobody(st, &l, out, why);
 	json_object_set_new(out, "kernel", kernel_json(st, &l));
 	say_kernel(&l, why);
+	say_detached(st, why);
 	json_object_set_new(out, "why", why);
 	json_object_set_new(out, "queues", steering_queues(st));
 	lqos_call_result(call, out);

@@ -4,6 +4,7 @@
  * the start; while a CPU is offline another one stands in for it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,9 +19,29 @@ static uint32_t queues_of(const struct lqos_interface *f)
 	return f->side == LQOS_STICK ? f->tx_queues / 2 : f->tx_queues;
 }
 
+/* Whatever can be had: each direction of a stick needs a queue. */
+static int too_few(const struct steering *st, uint32_t i, uint32_t want)
+{
+	const struct lqos_interface *f = lqos_interface(st->ctx, i);
+	char command[96];
+
+	if (lqos_interface_more_queues(st->ctx, i, want, command,
+				       sizeof(command)))
+		return lqos_fail(st->ctx, -EINVAL,
+				 "%s has %u transmit queues, but each "
+				 "direction needs one of its own: `%s`",
+				 f->name, f->tx_queues, command);
+	return lqos_fail(st->ctx, -EINVAL,
+			 "%s has %u transmit queues and cannot have more, but "
+			 "each direction needs one of its own: take another "
+			 "interface",
+			 f->name, f->tx_queues);
+}
+
 /* A queue is a transmit queue of every interface and a CPU. */
 static int count_queues(struct steering *st)
 {
+	char command[96];
 	uint32_t i, want;
 
 	st->queues = st->n_cpus;
@@ -30,22 +51,49 @@ static int count_queues(struct steering *st)
 		st->stick |= f->side == LQOS_STICK;
 		want = f->side == LQOS_STICK ? 2 * st->n_cpus : st->n_cpus;
 		if (!queues_of(f))
-			return lqos_fail(st->ctx, -EINVAL,
-					 "%s has %u transmit queues, but each "
-					 "direction needs one of its own: "
-					 "`ethtool -L %s combined %u`",
-					 f->name, f->tx_queues, f->name, want);
+			return too_few(st, i, want);
 		if (queues_of(f) < st->queues)
 			st->queues = queues_of(f);
-		if (f->tx_queues < want)
+		if (f->tx_queues < want &&
+		    lqos_interface_more_queues(st->ctx, i, want, command,
+					       sizeof(command)))
 			lqos_log(st->ctx, LQOS_WARN,
-				 "%s has %u transmit queues for %u CPUs: "
-				 "`ethtool -L %s combined %u` would use them "
-				 "all",
-				 f->name, f->tx_queues, st->n_cpus, f->name,
-				 want);
+				 "%s has %u transmit queues for %u CPUs: `%s` "
+				 "before a restart would use more of them",
+				 f->name, f->tx_queues, st->n_cpus, command);
 	}
 	return 0;
+}
+
+/* For steering.explain: interfaces may come back with other numbers. */
+static int note_why(struct steering *st, uint32_t good_for, bool option)
+{
+	uint32_t n = lqos_interfaces(st->ctx), i;
+	size_t size;
+	FILE *out = open_memstream(&st->why_queues, &size);
+
+	if (!out)
+		return -errno;
+	fprintf(out, "there %s %u queue%s", st->queues == 1 ? "is" : "are",
+		st->queues, st->queues == 1 ? "" : "s");
+	if (option)
+		fprintf(out,
+			", as queues = %u in [steering] says; without "
+			"that it were %u",
+			st->queues, good_for);
+	fprintf(out, ": the least of %u CPU%s", st->n_cpus,
+		st->n_cpus == 1 ? "" : "s");
+	for (i = 0; i < n; i++) {
+		const struct lqos_interface *f = lqos_interface(st->ctx, i);
+
+		fprintf(out, "%s %u transmit queue%s of %s%s",
+			i + 1 == n ? " and" : ",", queues_of(f),
+			queues_of(f) == 1 ? "" : "s", f->name,
+			f->side == LQOS_STICK ? " for each direction, half of "
+						"those that it has"
+					      : "");
+	}
+	return fclose(out) ? -errno : 0;
 }
 
 static int find_homes(struct steering *st)
@@ -70,6 +118,7 @@ int steering_make_queues(struct steering *st,
 {
 	struct steering_bpf *skel = st->skel;
 	int rc = find_homes(st);
+	uint32_t good_for;
 
 	if (!rc)
 		rc = count_queues(st);
@@ -80,8 +129,12 @@ int steering_make_queues(struct steering *st,
 				 "queues = %u, but interfaces and CPUs are "
 				 "good for %u: lower it, or leave it out",
 				 config->queues, st->queues);
+	good_for = st->queues;
 	if (config->queues)
 		st->queues = config->queues;
+	rc = note_why(st, good_for, config->queues != 0);
+	if (rc)
+		return rc;
 	skel->rodata->st_n_cpus = st->queues;
 	skel->rodata->st_up_offset = steering_up_offset(st);
 	rc = bpf_map__set_max_entries(skel->maps.st_counters,

@@ -147,6 +147,7 @@ static void destroy_plan(void *arg)
 	free(st->given);
 	free(st->homes);
 	free(st->stand_ins);
+	free(st->why_queues);
 }
 
 static int start(struct lqos_ctx *ctx, const void *config, void **state)

@@ -36,6 +36,7 @@ struct steering {
 	const struct st_cpu *counters; /* by CPU */
 	bool stick;		       /* one interface for both directions */
 	uint32_t n_cpus, possible_cpus, queues;
+	char *why_queues;    /* as many as there are, for people */
 	uint32_t *homes;     /* queue i belongs to homes[i] */
 	uint32_t *stand_ins; /* by CPU: itself, or another while offline */
 	volatile uint32_t *spread; /* by queue: its CPU, for the kernel */

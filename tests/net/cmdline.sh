@@ -155,6 +155,15 @@ major:minor in hex, each from 1 to ffff, such as 0x1:0x1f" \
 	fails "v2: a class of 17 bits" "Error: classid \"1:10000\": expected \
 major:minor in hex, each from 1 to ffff, such as 0x1:0x1f" \
 		add --ip 192.0.2.2 --classid 1:10000 --cpu 0
+	fails "v2: minor 0" "Error: classid \"1:0\": expected \
+major:minor in hex, each from 1 to ffff, such as 0x1:0x1f" \
+		add --ip 192.0.2.2 --classid 1:0 --cpu 0
+	fails "v2: a queue's default class" "Error: classid \"1:2\": minor 1 is \
+the root class of a queue and 2 its default class: expected one from 3 to ffff" \
+		add --ip 192.0.2.2 --classid 1:2 --cpu 0
+	like "v2: no address, which is said before all else of it" \
+		"$(LQOS_BUS=$LAB_BUS "$TOOL" add --ip garbage --classid 1:5 \
+			--cpu 0 2>&1)" '^Error: "garbage" is no address'
 	fails "v2: a CPU that is not hex" "Error: cpu \"0xg\": expected the \
 number of a queue, in hex, such as 0x1" \
 		add --ip 192.0.2.2 --classid "$LAST:20" --cpu 0xg
@@ -245,7 +254,7 @@ clearing()
 		"^Error: method steering.clear changes state: root only"
 }
 
-net_begin 50
+net_begin 53
 network || bail "no network"
 before_any_daemon
 daemon

@@ -49,7 +49,7 @@ goes_to()
 mapfile -t ONLINE < <(taskset -cp $$ | sed 's/.*: //' | tr , '\n' |
 	while IFS=- read -r from to; do seq "$from" "${to:-$from}"; done)
 CPU0=${ONLINE[0]}
-net_begin 30
+net_begin 37
 
 lab_ini && daemon
 make_htb
@@ -133,11 +133,17 @@ at_least "... are looked up again" "$(tries)" $((BEFORE + 1))
 lab_stop
 
 if [ ${#ONLINE[@]} -lt 2 ]; then
-	for name in queues others received; do
+	for name in setting number queues others received; do
 		skip "excluded: $name" "one CPU"
 	done
 else
 	lab_ini exclude_cpus="$CPU0" && daemon
+	WHY=$(explain 100.64.4.33 | jq -r .why[])
+	like "excluded: explain names what excludes it" "$WHY" \
+		"queue [0-9]+ belongs to CPU [0-9]+, as queues take .*CPU \
+$CPU0 is excluded by exclude_cpus"
+	like "... and why there are so many queues" "$WHY" \
+		"there (is|are) [0-9]+ queues?: the least of [0-9]+ CPUs?.*inet"
 	is "excluded: no queue is on CPU $CPU0" "$(ctl -j call steering.queues |
 		jq "[.[] | select(.cpu == $CPU0)] | length")" 0
 	flow tcp 100.64.1.3 -t 2 -b 5M -R
@@ -147,5 +153,29 @@ else
 	at_least "excluded: others do" "$(ctl -j status |
 		jq '.counters.total.observed')" 1000
 	lab_stop
+fi
+# Too few transmit queues: what lqosd advises works.
+if [ ${#ONLINE[@]} -gt 1 ] &&
+	lab_shaper ethtool -L inet tx 1 2>/dev/null; then
+	lab_ini && daemon
+	ADVICE=$(sed -n 's/.*inet has 1 transmit queues .*`\(ethtool .*\)`.*/\1/p' \
+		"$LAB_LOG")
+	like "one transmit queue: the log advises" "$ADVICE" \
+		"^ethtool -L inet (combined|rx [0-9]+ tx) [0-9]+$"
+	WHY=$(explain 100.64.4.33 | jq -r .why[])
+	like "... explain says that it is the reason" "$WHY" \
+		"there is 1 queue: .* 1 transmit queue of inet"
+	like "... and that there was no choice" "$WHY" \
+		"queue 1 was chosen for .* as the only one"
+	lab_stop
+	# shellcheck disable=SC2086 # words
+	check "... and the advice works" lab_shaper $ADVICE
+	check "... so that there are more queues" test \
+		"$(lab_shaper ethtool -l inet |
+			awk '/^TX:/ { n = $2 } END { print n }')" -gt 1
+else
+	for name in advice reason choice works more; do
+		skip "one transmit queue: $name" "one CPU, or no ethtool -L"
+	done
 fi
 is "no report of a sanitizer" "$(sanitizer_reports)" ""

@@ -380,6 +380,20 @@ uint32_t __wrap_lqos_possible_cpus(struct lqos_ctx *ctx)
 	return POSSIBLE;
 }
 
+static bool can_have_more = true;
+
+const char *__wrap_lqos_interface_more_queues(struct lqos_ctx *ctx, uint32_t i,
+					      uint32_t n, char *buf,
+					      size_t size);
+const char *__wrap_lqos_interface_more_queues(struct lqos_ctx *ctx, uint32_t i,
+					      uint32_t n, char *buf,
+					      size_t size)
+{
+	(void)ctx;
+	snprintf(buf, size, "ethtool -L %s combined %u", interfaces[i].name, n);
+	return can_have_more ? buf : NULL;
+}
+
 /* Interfaces with so many transmit queues, one of them 0: a stick; 4 CPUs. */
 static int make_queues(uint32_t a, uint32_t b, uint32_t wanted)
 {
@@ -404,6 +418,8 @@ static int make_queues(uint32_t a, uint32_t b, uint32_t wanted)
 	free(st->stand_ins);
 	st->homes = st->stand_ins = NULL;
 	st->stick = false;
+	free(st->why_queues);
+	st->why_queues = NULL;
 	st->skel = steering_bpf__open();
 	assert_non_null(st->skel);
 	rc = steering_make_queues(st, &config);
@@ -426,7 +442,15 @@ static void numbers_of_queues(void **state)
 	assert_int_equal(make_queues(3, 8, 0), 30);
 	assert_true(log_has("eth0 has 3 transmit queues for 4 CPUs: `ethtool "
 			    "-L eth0 combined 4`"));
+	can_have_more = false;
 	assert_int_equal(make_queues(1, 1, 0), 10);
+	assert_string_equal(captured.text, "");
+	assert_string_equal(st->why_queues,
+			    "there is 1 queue: the least of 4 CPUs, 1 transmit "
+			    "queue of eth0 and 1 transmit queue of eth1");
+	assert_int_equal(make_queues(1, 0, 0), -EINVAL);
+	assert_true(log_has("1 transmit queues and cannot have more"));
+	can_have_more = true;
 	assert_int_equal(make_queues(8, 8, 2), 20);
 	assert_int_equal(make_queues(8, 8, 5), -EINVAL);
 	assert_true(log_has("queues = 5, but interfaces and CPUs are good for "
@@ -437,6 +461,11 @@ static void numbers_of_queues(void **state)
 	assert_true(log_has("combined 8"));
 	assert_int_equal(make_queues(2, 0, 0), 11);
 	assert_int_equal(make_queues(16, 0, 3), 33);
+	assert_string_equal(st->why_queues,
+			    "there are 3 queues, as queues = 3 in [steering] "
+			    "says; without that it were 4: the least of 4 CPUs "
+			    "and 8 transmit queues of eth0 for each direction, "
+			    "half of those that it has");
 	assert_int_equal(make_queues(1, 0, 0), -EINVAL);
 	assert_true(log_has("eth0 has 1 transmit queues, but each direction "
 			    "needs one of its own: `ethtool -L eth0 combined "

@@ -143,8 +143,9 @@ static void places_that_cannot_be(void **state)
 		snprintf(params, sizeof(params),
 			 "{\"ip\":\"192.0.2.1\",\"classid\":\"%s\",\"cpu\":4}",
 			 classes[i]);
-		refused(params, "classid: expected \\\"major:minor\\\" in hex, "
-				"each from 1 to ffff");
+		refused(params,
+			"\\\": expected major:minor in hex, each from 1 "
+			"to ffff, such as 0x1:0x1f");
 	}
 	for (i = 0; i < sizeof(cpus_) / sizeof(*cpus_); i++) {
 		snprintf(params, sizeof(params),
@@ -154,12 +155,20 @@ static void places_that_cannot_be(void **state)
 		refused(params, "cpu: expected the number of a CPU that is "
 				"online and not excluded");
 	}
-	refused("{\"ip\":\"192.0.2.1\",\"cpu\":4}", "classid: expected");
+	refused("{\"ip\":\"192.0.2.1\",\"cpu\":4}", "major:minor in hex");
 	refused("{\"ip\":\"192.0.2.1\",\"classid\":\"1:99\"}", "cpu: expected");
+	/* The tree's own. */
+	refused("{\"ip\":\"192.0.2.1\",\"classid\":\"1:1\",\"cpu\":4}",
+		"classid \\\"1:1\\\": minor 1 is the root class");
+	refused("{\"ip\":\"192.0.2.1\",\"classid\":\"1:2\",\"cpu\":4}",
+		"and 2 its default class: expected one from 3 to ffff");
+	/* First things first. */
+	refused("{\"ip\":\"garbage\",\"classid\":\"1:2\",\"cpu\":99}",
+		"\\\"garbage\\\" is no address");
 	/* Queues that there are not. */
-	refused("{\"ip\":\"192.0.2.1\",\"classid\":\"ffff:1\",\"cpu\":4}",
+	refused("{\"ip\":\"192.0.2.1\",\"classid\":\"ffff:9\",\"cpu\":4}",
 		"expected a major, which is the queue, from 1 to 2: "
-		"\\\"ffff:1\\\" lies beyond");
+		"\\\"ffff:9\\\" lies beyond");
 	assert_int_equal(core_registry_prefixes(core.registry), 0);
 	/* The last there is, and as LibreQoS writes it. */
 	accepted("{\"ip\":\"192.0.2.1\",\"classid\":\"0x2:0xFFFF\",\"cpu\":5}");
@@ -208,7 +217,7 @@ static void types(void **state)
 		"device_id: expected a string or an integer");
 	refused("{\"ip\":17}", "ip: expected");
 	refused("{\"ip\":\"192.0.2.1\",\"classid\":17,\"cpu\":4}",
-		"classid: expected");
+		"expected major:minor");
 	turn();
 }
 
@@ -301,6 +310,82 @@ static void explained(void **state)
 	assert_non_null(strstr(call("flush", "{}"), "\"result\":null"));
 }
 
+static const char *unused[POSSIBLE];
+
+/* Linked with --wrap. */
+const char *__wrap_lqos_cpu_unused(struct lqos_ctx *ctx, uint32_t cpu);
+const char *__wrap_lqos_cpu_unused(struct lqos_ctx *ctx, uint32_t cpu)
+{
+	(void)ctx;
+	return unused[cpu];
+}
+
+static bool detached;
+
+bool __wrap_lqos_interface_attached(struct lqos_ctx *ctx, uint32_t i);
+bool __wrap_lqos_interface_attached(struct lqos_ctx *ctx, uint32_t i)
+{
+	(void)ctx;
+	(void)i;
+	return !detached;
+}
+
+uint32_t __wrap_lqos_interfaces(struct lqos_ctx *ctx);
+uint32_t __wrap_lqos_interfaces(struct lqos_ctx *ctx)
+{
+	(void)ctx;
+	return 1;
+}
+
+const struct lqos_interface *__wrap_lqos_interface(struct lqos_ctx *ctx,
+						   uint32_t i);
+const struct lqos_interface *__wrap_lqos_interface(struct lqos_ctx *ctx,
+						   uint32_t i)
+{
+	static const struct lqos_interface stick = {.name = "eth0"};
+
+	(void)ctx;
+	(void)i;
+	return &stick;
+}
+
+static void queues_explained(void **state)
+{
+	static const char excluded[] = "excluded by exclude_cpus";
+
+	(void)state;
+	unused[0] = unused[2] = unused[3] = excluded;
+	unused[6] = "offline";
+	st->why_queues = strdup("there are 2 queues: because");
+	load(THREE);
+	says("100.64.0.2",
+	     "\"queue 1 belongs to CPU 4, as queues take CPUs in order: CPU "
+	     "4-5 are used; CPU 0, 2-3 are excluded by exclude_cpus; CPU 6 is "
+	     "offline\",\"there are 2 queues: because\"");
+	says("192.0.2.1", "as queues take CPUs in order");
+	says("192.0.2.1", "there are 2 queues: because");
+	memset(unused, 0, sizeof(unused));
+	assert_null(strstr(call("explain", "{\"ip\":\"192.0.2.1\"}"),
+			   "carries none"));
+	detached = true;
+	says("192.0.2.1", "eth0 carries none of our programs now");
+	detached = false;
+}
+
+static void class_of_another_cpu(void **state)
+{
+	(void)state;
+	log_capture();
+	accepted("{\"ip\":\"192.0.2.1\",\"classid\":\"2:60\",\"cpu\":5}");
+	assert_string_equal(captured.text, "");
+	accepted("{\"ip\":\"192.0.2.2\",\"classid\":\"2:61\",\"cpu\":4}");
+	assert_true(log_has("192.0.2.2 is in class 2:61, but on CPU 4, as "
+			    "asked for: queue 2 is CPU 5's"));
+	says("192.0.2.2", "its packets go to CPU 4, but queue 2 belongs to CPU "
+			  "5");
+	turn();
+}
+
 static void long_names(void **state)
 {
 	char name[461], csv[1600];
@@ -336,6 +421,8 @@ int main(void)
 		TEST(types),
 		TEST(changes),
 		TEST(explained),
+		TEST(queues_explained),
+		TEST(class_of_another_cpu),
 		TEST(long_names),
 	};
 
