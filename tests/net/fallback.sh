@@ -30,7 +30,7 @@ carries()
 		"$(grep -c "XDP attached, $mode" "$LAB_LOG")" 2
 	while read -r name circuit address way arguments; do
 		# shellcheck disable=SC2086
-		flow "$name" "$address" -t 4 $arguments
+		flow "$name" "$address" -t 3 $arguments
 	done < <(grep -v '^$' <<<"$FLOWS")
 	flows_end 30
 	settle

@@ -288,10 +288,12 @@ flow_bytes()
 
 # ---- What lqosd says --------------------------------------------------------
 
-# Two ticks: what has been sent is in the frame after them.
+# Two ticks, each of which is a frame behind the one that there is: what has been
+# sent is in the last.
 settle()
 {
-	sleep 2.2
+	timeout 30 "$ROOT/bin/lqtop" -S "$LAB_BUS" -b -n 3 -l 1 -o json \
+		>"$LAB_DIR/ticks.json" || sleep 2.2
 }
 
 # A frame of lqtop with all columns, into LAB_DIR/frame.json.
