@@ -77,21 +77,34 @@ static void show_paragraph(json_t *status, const char *key)
 	json_decref(one);
 }
 
+static json_int_t number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+static void show_left_out(const json_t *problems)
+{
+	json_int_t skipped = number(problems, "skipped");
+	json_int_t addresses = number(problems, "addresses");
+
+	if (skipped)
+		printf("; %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
+		       " rows were left out",
+		       skipped, number(problems, "rows") + skipped);
+	if (addresses)
+		printf("%s %" JSON_INTEGER_FORMAT " addresses were left out",
+		       skipped ? "," : ";", addresses);
+	if (skipped || addresses)
+		printf(", the log says why");
+}
+
 static void show_subscribers(json_t *status)
 {
-	const json_t *problems = json_object_get(status, "problems");
-	json_int_t skipped =
-		json_integer_value(json_object_get(problems, "skipped"));
-	json_int_t rows = json_integer_value(json_object_get(problems, "rows"));
-
 	if (!json_object_get(status, "subscribers"))
 		return;
 	show_member(status, "subscribers", "subscribers: ");
 	show_member(status, "prefixes", ", prefixes: ");
-	if (skipped)
-		printf("; %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
-		       " rows were left out, the log says why",
-		       skipped, rows + skipped);
+	show_left_out(json_object_get(status, "problems"));
 	json_object_del(status, "problems");
 	putchar('\n');
 }
@@ -137,9 +150,25 @@ static void show_status(json_t *status, bool verbose)
 
 /* ---- steering.plan ------------------------------------------------------- */
 
-static json_int_t number(const json_t *object, const char *key)
+/* What a reload would say of the files. */
+static void show_problems(const json_t *plan)
 {
-	return json_integer_value(json_object_get(object, key));
+	json_int_t n = number(plan, "problems");
+	const json_t *messages = json_object_get(plan, "messages"), *message;
+	size_t i;
+
+	if (!n)
+		return;
+	printf("%" JSON_INTEGER_FORMAT " problems in the files:\n", n);
+	json_array_foreach((json_t *)messages, i, message) {
+		autofree char *text = show_cell(message);
+
+		printf("  %s\n", text);
+	}
+	n -= (json_int_t)json_array_size(messages);
+	if (n > 0)
+		printf("  and %" JSON_INTEGER_FORMAT " more: the log has all\n",
+		       n);
 }
 
 static void show_plan(json_t *value, bool verbose)
@@ -167,6 +196,7 @@ static void show_plan(json_t *value, bool verbose)
 	if (not_shown)
 		printf("and %" JSON_INTEGER_FORMAT " more: limit=N shows N\n",
 		       not_shown);
+	show_problems(value);
 }
 
 /* ---- Methods of a module ------------------------------------------------- */

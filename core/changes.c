@@ -14,6 +14,76 @@ struct telling {
 	void *arg;
 };
 
+/* ---- What is wrong in the files ------------------------------------------ */
+
+enum { PROBLEMS = 20 };
+
+/* What the log hears while they are read. */
+struct overheard {
+	char *errors[PROBLEMS], *warnings[PROBLEMS];
+	char *last; /* error: of a reload that is refused, it is the reason */
+	size_t n_errors, n_warnings;
+	uint32_t all;
+};
+
+static void overhear(const char *who, enum lqos_level level, const char *text,
+		     void *arg)
+{
+	struct overheard *o = arg;
+	bool error = level == LQOS_ERR;
+	size_t *n = error ? &o->n_errors : &o->n_warnings;
+
+	if (strcmp(who, CORE_REGISTRY_LOG))
+		return;
+	o->all++;
+	if (*n < PROBLEMS)
+		(error ? o->errors : o->warnings)[(*n)++] = strdup(text);
+	if (error) {
+		free(o->last);
+		o->last = strdup(text);
+	}
+}
+
+static void overheard_free(struct overheard *o)
+{
+	for (size_t i = 0; i < PROBLEMS; i++) {
+		free(o->errors[i]);
+		free(o->warnings[i]);
+	}
+	free(o->last);
+}
+
+static int tell_problem(const struct telling *t, const char *text, uint32_t all)
+{
+	const struct lqos_change c = {
+		.kind = LQOS_CHANGE_PROBLEM,
+		.from_cpu = UINT32_MAX,
+		.to_cpu = UINT32_MAX,
+		.problem = text,
+		.problems = all,
+	};
+
+	return text ? t->fn(&c, t->arg) : -ENOMEM;
+}
+
+static int tell_problems(const struct telling *t, const struct overheard *o)
+{
+	const struct core_problems *a = &t->shaped->problems;
+	const struct core_problems *b = &t->network->problems;
+	/* The log stops at CORE_PROBLEM_LINES. */
+	uint32_t all = a->skipped + a->warnings + b->skipped + b->warnings;
+	size_t i, left = PROBLEMS - o->n_errors;
+	int rc = 0;
+
+	if (all < o->all)
+		all = o->all;
+	for (i = 0; i < o->n_errors && !rc; i++)
+		rc = tell_problem(t, o->errors[i], all);
+	for (i = 0; i < o->n_warnings && i < left && !rc; i++)
+		rc = tell_problem(t, o->warnings[i], all);
+	return rc;
+}
+
 /* ---- The files and the registry ------------------------------------------ */
 
 static const char *node_name(const struct core_network *network, uint32_t id)
@@ -81,11 +151,76 @@ static int tell_address(struct telling *t,
 	return t->fn(&c, t->arg);
 }
 
+/* Circuits without an address are no less subscribers. */
+static int tell_circuit(struct telling *t,
+			const struct core_shaped_circuit *circuit)
+{
+	const struct core_circuit *now =
+		core_circuit_find(t->r, circuit->s.circuit_id);
+	struct lqos_change c = {.kind = LQOS_CHANGE_ADD,
+				.to = &circuit->s,
+				.to_node =
+					node_name(t->network, circuit->s.node),
+				.from_cpu = UINT32_MAX,
+				.to_cpu = UINT32_MAX};
+	struct lqos_subscriber to = circuit->s;
+
+	if (circuit->addresses)
+		return 0; /* those tell */
+	if (now && now->from_file) {
+		to.slot = now->s.slot;
+		c.kind = LQOS_CHANGE_OTHER;
+		c.from = &now->s;
+		c.to = &to;
+		c.from_node = node_name(t->r->network, now->s.node);
+		c.from_cpu = c.to_cpu = now->s.cpu;
+		c.from_handle = c.to_handle = now->s.handle;
+		if (same(&c))
+			return 0;
+	}
+	return t->fn(&c, t->arg);
+}
+
+static int tell_gone(struct telling *t, const struct core_circuit *now)
+{
+	const char *id = now->s.circuit_id;
+	const struct lqos_change c = {
+		.kind = LQOS_CHANGE_REMOVE,
+		.from = &now->s,
+		.from_node = node_name(t->r->network, now->s.node),
+		.from_cpu = now->s.cpu,
+		.from_handle = now->s.handle,
+		.to_cpu = UINT32_MAX,
+	};
+
+	if (!now->from_file || now->s.prefixes ||
+	    core_shaped_circuit(t->shaped, id) ||
+	    core_shaped_holds(t->shaped, id))
+		return 0;
+	return t->fn(&c, t->arg);
+}
+
+static int tell_circuits(struct telling *t)
+{
+	const struct core_shaped_circuit *circuit;
+	uint32_t slot;
+	int rc = 0;
+
+	for (slot = 1; slot <= t->r->max_subscribers && !rc; slot++)
+		if (t->r->by_slot[slot])
+			rc = tell_gone(t, t->r->by_slot[slot]);
+	for (circuit = STAILQ_FIRST(&t->shaped->circuits); circuit && !rc;
+	     circuit = STAILQ_NEXT(circuit, next))
+		rc = tell_circuit(t, circuit);
+	return rc;
+}
+
 static int tell_files(struct telling *t)
 {
 	const struct core_shaped_address *address;
 	int rc = core_registry_walk(t->r, tell_stale, t);
 
+	rc = rc ?: tell_circuits(t);
 	for (address = STAILQ_FIRST(&t->shaped->addresses); address && !rc;
 	     address = STAILQ_NEXT(address, next))
 		rc = tell_address(t, address);
@@ -126,6 +261,7 @@ int lqos_changes(struct lqos_ctx *ctx,
 {
 	CORE_CLEANUP(core_network_free) struct core_network *network = NULL;
 	CORE_CLEANUP(core_shaped_free) struct core_shaped *shaped = NULL;
+	CORE_CLEANUP(overheard_free) struct overheard heard = {0};
 	struct core *core = ctx->core;
 	struct telling t = {.r = core->registry, .fn = fn, .arg = arg};
 	const char *csv, *json;
@@ -134,11 +270,13 @@ int lqos_changes(struct lqos_ctx *ctx,
 	if (!core->files)
 		return -ENOENT;
 	core_files_paths(core->files, &csv, &json);
+	core_log_overhear(overhear, &heard);
 	rc = core_registry_read(t.r, csv, json, &network, &shaped);
+	core_log_overhear(NULL, NULL);
 	if (rc)
-		return rc;
+		return heard.last ? tell_problem(&t, heard.last, 1) ?: rc : rc;
 	t.network = network;
 	t.shaped = shaped;
-	rc = tell_files(&t);
+	rc = tell_problems(&t, &heard) ?: tell_files(&t);
 	return rc ?: core_registry_compare(t.r, tell_drift, &t);
 }

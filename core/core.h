@@ -111,6 +111,10 @@ void core_log(const char *who, enum lqos_level level, const char *fmt, ...)
 /* No rate limit: for input that is read once and whose every fault counts. */
 void core_vlog_unlimited(const char *who, enum lqos_level level,
 			 const char *fmt, va_list ap) LQOS_PRINTF(3, 0);
+/* Hears every error and warning too, said or held back; NULL: nobody does. */
+void core_log_overhear(void (*fn)(const char *who, enum lqos_level level,
+				  const char *text, void *arg),
+		       void *arg);
 /*
  * Say how many messages the rate limit held back, of windows that are over or
  * of all.  The loop does it once a second, exit() for the last time.
@@ -452,9 +456,10 @@ void core_metrics_slot_resume(struct core_metrics *metrics, uint32_t slot);
 
 /* Lines of one input file that were left out, and why. */
 struct core_problems {
-	uint32_t skipped;  /* rows left out */
-	uint32_t rows;	   /* rows taken */
-	uint32_t warnings; /* taken, but not quite as written */
+	uint32_t skipped;   /* rows left out */
+	uint32_t rows;	    /* rows taken */
+	uint32_t addresses; /* left out, of rows taken: warnings too */
+	uint32_t warnings;  /* taken, but not quite as written */
 };
 
 int core_registry_new(struct core_registry **out, struct core *core,

@@ -45,12 +45,13 @@ void doctor_daemon(struct doctor *d)
 
 void doctor_subscribers(struct doctor *d)
 {
-	json_int_t n, skipped;
+	json_int_t n, skipped, addresses;
 
 	if (!d->status)
 		return;
 	n = number_at(d->status, "subscribers", NULL, NULL);
 	skipped = number_at(d->status, "problems", "skipped", NULL);
+	addresses = number_at(d->status, "problems", "addresses", NULL);
 	if (!n) {
 		doctor_fail(d,
 			    "lqosd knows no subscriber, so all traffic is "
@@ -60,11 +61,13 @@ void doctor_subscribers(struct doctor *d)
 				    ? d->settings->shaped_devices
 				    : "shaped_devices = (none)");
 		doctor_type(d, "lqosd -t -c %s", d->config);
-	} else if (skipped) {
+	} else if (skipped || addresses) {
 		doctor_warn(d,
-			    "%" JSON_INTEGER_FORMAT " rows of the subscribers' "
-			    "file were left out; the log says which and why",
-			    skipped);
+			    "%" JSON_INTEGER_FORMAT
+			    " rows and %" JSON_INTEGER_FORMAT
+			    " addresses of the subscribers' file were left "
+			    "out; the log says which and why",
+			    skipped, addresses);
 		doctor_type(d, "lqosd -t -c %s", d->config);
 	} else {
 		doctor_ok(d, "%" JSON_INTEGER_FORMAT, n);

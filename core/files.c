@@ -175,10 +175,10 @@ int core_files_reload(struct core_files *files)
 	core_registry_problems(registry, &problems);
 	core_log(SELF, LQOS_INFO,
 		 "subscriber files read again: %zu subscribers, %zu prefixes, "
-		 "%u rows left out, in %u ms",
+		 "%u rows and %u addresses left out, in %u ms",
 		 core_registry_subscribers(registry),
 		 core_registry_prefixes(registry), problems.skipped,
-		 ms_since(&begin));
+		 problems.addresses, ms_since(&begin));
 	return 0;
 }
 

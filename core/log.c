@@ -287,6 +287,41 @@ static bool admit(const char *who, enum lqos_level level, const char *fmt,
 	return false;
 }
 
+/* ---- Overhearing --------------------------------------------------------- */
+
+static void (*hearer)(const char *who, enum lqos_level level, const char *text,
+		      void *arg);
+static void *hearer_arg;
+
+void core_log_overhear(void (*fn)(const char *who, enum lqos_level level,
+				  const char *text, void *arg),
+		       void *arg)
+{
+	hearer = fn;
+	hearer_arg = arg;
+}
+
+static void overhear(const char *who, enum lqos_level level, int rc,
+		     const char *fmt, va_list ap) LQOS_PRINTF(4, 0);
+
+static void overhear(const char *who, enum lqos_level level, int rc,
+		     const char *fmt, va_list ap)
+{
+	char text[TEXT_SIZE];
+	int saved = errno;
+	va_list copy;
+
+	if (!hearer || level > LQOS_WARN)
+		return;
+	va_copy(copy, ap);
+	format(text, sizeof(text), rc, fmt, copy);
+	va_end(copy);
+	hearer(who, level, text, hearer_arg);
+	errno = saved;
+}
+
+/* ---- Saying -------------------------------------------------------------- */
+
 static void log_limited(const char *who, enum lqos_level level, int rc,
 			const char *fmt, va_list ap) LQOS_PRINTF(4, 0);
 
@@ -299,6 +334,7 @@ static void log_limited(const char *who, enum lqos_level level, int rc,
 
 	if (!who)
 		who = DAEMON;
+	overhear(who, level, rc, fmt, ap);
 	if (!enabled(who, level))
 		return;
 
@@ -331,6 +367,7 @@ void core_vlog_unlimited(const char *who, enum lqos_level level,
 	int saved = errno;
 	char text[TEXT_SIZE];
 
+	overhear(who, level, 0, fmt, ap);
 	if (enabled(who, level)) {
 		format(text, sizeof(text), 0, fmt, ap);
 		say(who, level, text);

@@ -327,6 +327,7 @@ static void refuse(struct core_registry *r, struct core_mapping *m, int rc)
 	struct core_circuit *c = m->circuit;
 	char text[CORE_PREFIX_TEXT];
 
+	r->problems.addresses++;
 	core_fail(CORE_REGISTRY_LOG, rc,
 		  "%s of circuit \"%s\" is not mapped (is max_prefixes in "
 		  "[lqosd], %u, enough?)",

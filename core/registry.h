@@ -193,7 +193,7 @@ const struct lqos_node *core_network_find(const struct core_network *network,
 struct core_shaped_circuit {
 	struct lqos_subscriber s; /* slot: 0, for the registry to fill in */
 	uint32_t line;		  /* of the row that decided */
-	uint32_t rows;
+	uint32_t rows, addresses;
 	STAILQ_ENTRY(core_shaped_circuit) next;
 };
 

@@ -147,6 +147,7 @@ static void leave_out(struct puts *puts, const struct core_put *put)
 {
 	char text[CORE_PREFIX_TEXT];
 
+	puts->new->problems.addresses++;
 	core_problem(&puts->new->problems, LQOS_WARN,
 		     "%s:%u:1: address %s of circuit \"%s\" left out: %s (is "
 		     "max_prefixes in [lqosd], %u, enough?)",
@@ -373,11 +374,14 @@ int core_registry_load(struct core_registry *registry, const char *csv_path,
 	r->problems.skipped += r->network->problems.skipped;
 	r->problems.warnings += r->network->problems.warnings;
 	log_overlaps(r);
-	core_log(CORE_REGISTRY_LOG, r->problems.skipped ? LQOS_WARN : LQOS_INFO,
+	core_log(CORE_REGISTRY_LOG,
+		 r->problems.skipped || r->problems.addresses ? LQOS_WARN
+							      : LQOS_INFO,
 		 "%zu circuits, %zu addresses, %u nodes; of the files, %u rows "
-		 "taken, %u left out, %u warnings",
+		 "taken, %u left out, %u addresses left out, %u warnings",
 		 r->subscribers, r->prefixes, r->network->n - 1,
-		 r->problems.rows, r->problems.skipped, r->problems.warnings);
+		 r->problems.rows, r->problems.skipped, r->problems.addresses,
+		 r->problems.warnings);
 	core_registry_notify(r);
 	return 0;
 }

@@ -432,10 +432,12 @@ static int take_address(struct reader *r, struct core_shaped_circuit *circuit,
 		return -ENOMEM;
 	}
 	if (*same == address) {
+		circuit->addresses++;
 		STAILQ_INSERT_TAIL(&r->out->addresses, address, next);
 		return 0;
 	}
 	core_shaped_address_free(address);
+	r->out->problems.addresses++;
 	core_problem(&r->out->problems, LQOS_WARN,
 		     "%s:%u:%u: address %s of circuit \"%s\" left out: circuit "
 		     "\"%s\" has it already at %s:%u",

@@ -88,7 +88,8 @@ static int run_status(struct lqos_call *call, void *arg)
 	core_registry_problems(core->registry, &problems);
 	/* Nobody is served before the loop runs, or after: one state. */
 	status = json_pack(
-		"{s:s, s:i, s:I, s:s, s:s, s:o, s:I, s:I, s:{s:I, s:I, s:I}, "
+		"{s:s, s:i, s:I, s:s, s:s, s:o, s:I, s:I, s:{s:I, s:I, s:I, "
+		"s:I}, "
 		"s:o, s:o, s:o}",
 		"version", PACKAGE_VERSION, "pid", (int)getpid(), "uptime",
 		(json_int_t)uptime_s(core), "state", "running", "run_dir",
@@ -97,7 +98,8 @@ static int run_status(struct lqos_call *call, void *arg)
 		(json_int_t)core_registry_subscribers(core->registry),
 		"prefixes", (json_int_t)core_registry_prefixes(core->registry),
 		"problems", "rows", (json_int_t)problems.rows, "skipped",
-		(json_int_t)problems.skipped, "warnings",
+		(json_int_t)problems.skipped, "addresses",
+		(json_int_t)problems.addresses, "warnings",
 		(json_int_t)problems.warnings, "loop", loop_stats(core), "bus",
 		bus_stats(core), "feed", feed_stats(core));
 	datapath = core_datapath_status(core->datapath);

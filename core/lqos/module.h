@@ -470,22 +470,26 @@ enum lqos_change_kind {
 	LQOS_CHANGE_REMOVE,  /* the files do not name it any more */
 	LQOS_CHANGE_OTHER,   /* another circuit's, or at other rates or node */
 	LQOS_CHANGE_DRIFT,   /* from: the kernel; to: what it was told */
+	LQOS_CHANGE_PROBLEM, /* none: what is wrong in the files */
 };
 
 struct lqos_change {
 	enum lqos_change_kind kind;
-	const struct lqos_prefix *prefix;   /* the range; not whose it is */
+	/* The range; not whose it is.  NULL: a circuit without any. */
+	const struct lqos_prefix *prefix;
 	const struct lqos_subscriber *from; /* NULL: nobody's */
 	const struct lqos_subscriber *to;   /* NULL: nobody's; slot 0: new */
 	const char *from_node, *to_node;    /* "": the root; NULL: nobody's */
 	uint32_t from_cpu, to_cpu;	    /* UINT32_MAX: none, or not yet */
 	uint32_t from_handle, to_handle;    /* 0: none, or not yet */
-	uintptr_t reserved[2];		    /* 0 */
+	const char *problem; /* file:line:column and what; NULL: none */
+	uintptr_t problems;  /* how many there are: only the first are told */
 };
 /*
- * Changes nothing.  fn returns non-zero to stop; that is returned.  c and what
- * it points to is borrowed; fn must not change the registry.  -errno where a
- * reload would be refused, of which the log says where and why.
+ * Changes nothing.  Problems come first, errors before warnings.  fn returns
+ * non-zero to stop; that is returned.  c and what it points to is borrowed; fn
+ * must not change the registry.  -errno where a reload would be refused: why is
+ * the one problem that is told.
  */
 LQOS_API int lqos_changes(struct lqos_ctx *ctx,
 			  int (*fn)(const struct lqos_change *c, void *arg),

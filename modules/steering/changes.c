@@ -10,7 +10,7 @@
 
 #include "modules/steering/steering.h"
 
-enum { KINDS = LQOS_CHANGE_DRIFT + 1, LIMIT = 1000, LIMIT_MAX = 1000000 };
+enum { KINDS = LQOS_CHANGE_PROBLEM + 1, LIMIT = 1000, LIMIT_MAX = 1000000 };
 
 static const char *const kinds[KINDS] = {
 	[LQOS_CHANGE_ADD] = "add",
@@ -21,6 +21,8 @@ static const char *const kinds[KINDS] = {
 
 struct answer {
 	json_t *rows;
+	json_t *problems; /* the first of them, as the log has them */
+	json_int_t n_problems;
 	json_int_t limit;
 	json_int_t n[KINDS];
 };
@@ -84,6 +86,8 @@ static void add_side(struct words *w, const char *who,
 
 static void describe(struct words *w, const struct lqos_change *c)
 {
+	if (!c->prefix)
+		add(w, "has no address of its own");
 	switch (c->kind) {
 	case LQOS_CHANGE_ADD:
 		add(w, "under %s", *c->to_node ? c->to_node : "(root)");
@@ -98,8 +102,17 @@ static void describe(struct words *w, const struct lqos_change *c)
 		add_side(w, "the daemon", c->to, c->to_handle, c->to_cpu);
 		break;
 	case LQOS_CHANGE_REMOVE:
+	case LQOS_CHANGE_PROBLEM:
 		break;
 	}
+}
+
+static int add_problem(const struct lqos_change *c, struct answer *a)
+{
+	a->n_problems = (json_int_t)c->problems;
+	return json_array_append_new(a->problems, json_string(c->problem))
+		       ? -ENOMEM
+		       : 0;
 }
 
 static int add_change(const struct lqos_change *c, void *arg)
@@ -107,12 +120,16 @@ static int add_change(const struct lqos_change *c, void *arg)
 	const struct lqos_subscriber *s = c->to ? c->to : c->from;
 	uint32_t handle = c->from ? c->from_handle : c->to_handle;
 	uint32_t cpu = c->from ? c->from_cpu : c->to_cpu;
-	char ip[STEERING_PREFIX_TEXT], class[16] = "";
+	char ip[STEERING_PREFIX_TEXT] = "", class[16] = "";
 	struct words details = {};
 	struct answer *a = arg;
 	json_t *row;
 
+	if (c->kind == LQOS_CHANGE_PROBLEM)
+		return add_problem(c, a);
 	a->n[c->kind]++;
+	if (c->prefix)
+		steering_prefix(c->prefix, ip, sizeof(ip));
 	if (json_array_size(a->rows) >= (size_t)a->limit)
 		return 0;
 	details.f = open_memstream(&details.text, &details.len);
@@ -123,8 +140,8 @@ static int add_change(const struct lqos_change *c, void *arg)
 	if (handle)
 		steering_class(handle, class, sizeof(class));
 	row = json_pack("{s:s, s:s, s:s, s:s}", "change", kinds[c->kind], "ip",
-			steering_prefix(c->prefix, ip, sizeof(ip)),
-			"circuit_id", s ? s->circuit_id : "", "class", class);
+			ip, "circuit_id", s ? s->circuit_id : "", "class",
+			class);
 	json_object_set_new(row, "cpu",
 			    cpu == UINT32_MAX ? json_null()
 					      : json_integer(cpu));
@@ -149,7 +166,19 @@ static json_t *answer_json(const struct answer *a)
 		out, "not_shown",
 		json_integer(all - (json_int_t)json_array_size(a->rows)));
 	json_object_set(out, "changes", a->rows);
+	json_object_set_new(out, "problems", json_integer(a->n_problems));
+	json_object_set(out, "messages", a->problems);
 	return out;
+}
+
+static int plan_fail(struct lqos_call *call, int rc, const struct answer *a)
+{
+	const char *why = json_string_value(json_array_get(a->problems, 0));
+
+	return lqos_call_fail(call, rc,
+			      "a reload would be refused, and change nothing: "
+			      "%s",
+			      why ?: strerror(-rc));
 }
 
 int steering_plan(struct lqos_call *call, void *arg)
@@ -168,12 +197,13 @@ int steering_plan(struct lqos_call *call, void *arg)
 				      LIMIT_MAX);
 	steering_catch_up(st);
 	a.rows = json_array();
+	a.problems = json_array();
 	rc = lqos_changes(st->ctx, add_change, &a);
 	if (!rc)
 		lqos_call_result(call, answer_json(&a));
+	else
+		rc = plan_fail(call, rc, &a);
 	json_decref(a.rows);
-	return rc ? lqos_call_fail(call, rc,
-				   "a reload would be refused: the log of "
-				   "lqosd says where and why")
-		  : 0;
+	json_decref(a.problems);
+	return rc;
 }

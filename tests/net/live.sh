@@ -36,7 +36,7 @@ mapped()
 	ctl -j call steering.list | jq length
 }
 
-net_begin 30
+net_begin 32
 CSV=$LAB_DIR/devices.csv
 JSON=$LAB_DIR/network.json
 cp "$NET_TOP/etc/ShapedDevices.csv" "$CSV"
@@ -89,6 +89,10 @@ LINE=$(($(wc -l <"$CSV") + 1))
 } | replace "$CSV"
 logged "rows that are wrong are counted" "of the files, 2[0-9] rows taken, \
 5 left out"
+like "... and addresses, where an operator looks" "$(ctl status)" \
+	"; 5 of [0-9]+ rows were left out, 1 addresses were left out"
+like "... and in the plan" "$(ctl steering plan | tr -d "\n")" \
+	"nothing to change.*[0-9]+ problems in the files:.*devices.csv:$LINE:"
 like "no address" "$(<"$LAB_LOG")" "devices.csv:$LINE:[0-9]+: row left out: \
 IPv4: \"192.0.2.300\" is no address"
 like "host bits" "$(<"$LAB_LOG")" "devices.csv:$((LINE + 1)):.*\"192.0.2.1/24\" \

@@ -287,6 +287,14 @@ static inline int sync_kernel(void)
 	return core_registry_sync(core.registry, &mended);
 }
 
+static inline void expect_addresses_left_out(uint32_t n)
+{
+	struct core_problems problems;
+
+	core_registry_problems(core.registry, &problems);
+	assert_int_equal(problems.addresses, n);
+}
+
 static inline uint32_t slot_of(const char *circuit_id)
 {
 	for (uint32_t i = 1; i < lqos_subscriber_slots(module); i++) {

@@ -4,6 +4,8 @@
 static struct {
 	char text[2048];
 	unsigned int n;
+	char problems[4096]; /* a line for each that is told */
+	unsigned int all_problems;
 	int stop; /* returned for the first; 0: go on */
 } told;
 
@@ -23,12 +25,20 @@ static int note_change(const struct lqos_change *c, void *arg)
 	char prefix[CORE_PREFIX_TEXT], from[32], to[32], line[256];
 
 	assert_ptr_equal(arg, &told);
+	if (c->kind == LQOS_CHANGE_PROBLEM) {
+		assert_null(c->prefix);
+		told.all_problems = c->problems;
+		strcat(strcat(told.problems, c->problem), "\n");
+		return 0;
+	}
+	assert_null(c->problem);
 	assert_in_range(c->kind, LQOS_CHANGE_ADD, LQOS_CHANGE_DRIFT);
 	assert_int_equal(!c->from, !c->from_node);
 	assert_int_equal(!c->to, !c->to_node);
 	snprintf(line, sizeof(line), "%c%s %s,%s,%s > %s,%s,%s\n",
 		 kinds[c->kind],
-		 core_prefix_text(c->prefix, prefix, sizeof(prefix)),
+		 c->prefix ? core_prefix_text(c->prefix, prefix, sizeof(prefix))
+			   : "",
 		 c->from ? c->from->circuit_id : "-",
 		 c->from ? c->from_node : "-",
 		 text_of_place(c->from_cpu, c->from_handle, from, sizeof(from)),
@@ -43,7 +53,8 @@ static int note_change(const struct lqos_change *c, void *arg)
 static int changes(void)
 {
 	memset(told.text, 0, sizeof(told.text));
-	told.n = 0;
+	memset(told.problems, 0, sizeof(told.problems));
+	told.n = told.all_problems = 0;
 	kernel_forget_counts();
 	return lqos_changes(module, note_change, &told);
 }
@@ -165,6 +176,63 @@ static void drift(void **state)
 	check();
 }
 
+/* What a load makes of circuits without an address, too. */
+static void circuits_without_addresses(void **state)
+{
+	(void)state;
+	load(THREE);
+	/* The only address of nn is another's. */
+	write_file(csv_path, THREE "nn,Nic,,Site,100.64.0.4,,5,5\n"
+				   "oo,Ona,,,,,6,6\n");
+	expect("+ -,-,- > nn,Site,-\n"
+	       "+ -,-,- > oo,,-\n");
+	load(THREE "nn,Nic,,Site,100.64.0.4,,5,5\noo,Ona,,,,,6,6\n");
+	assert_int_equal(core_registry_subscribers(core.registry), 5);
+	expect("");
+	write_file(csv_path, THREE "nn,Nic,,AP,100.64.0.4,,5,5\n");
+	expect("- oo,,- > -,-,-\n"
+	       "* nn,Site,- > nn,AP,-\n");
+	load(THREE "nn,Nic,,AP,100.64.0.4,,5,5\n");
+	assert_int_equal(core_registry_subscribers(core.registry), 4);
+	expect("");
+}
+
+static void what_is_wrong_is_told(void **state)
+{
+	char csv[8000] = HEADER;
+	unsigned int lines = 0;
+
+	(void)state;
+	load(THREE);
+	expect("");
+	assert_string_equal(told.problems, "");
+	write_file(csv_path, THREE "nn,Nic,,Nowhere,100.64.0.9,,5,5\n"
+				   "oo,Ona,,,192.0.2.300,,6,6\n");
+	expect("+100.64.0.9 -,-,- > nn,,-\n");
+	assert_int_equal(told.all_problems, 2);
+	/* Errors first. */
+	assert_ptr_equal(strstr(told.problems, dir), told.problems);
+	assert_non_null(strstr(told.problems,
+			       "x.csv:6:10: row left out: IPv4: \"192.0.2.300\""
+			       " is no address"));
+	assert_non_null(strstr(told.problems,
+			       "x.csv:5:9: Parent Node: \"Nowhere\" is"));
+	assert_true(strstr(told.problems, "300") <
+		    strstr(told.problems, "Nowhere"));
+
+	/* So many, and no more. */
+	strcpy(csv, THREE);
+	for (int i = 0; i < 50; i++)
+		sprintf(csv + strlen(csv), "n%d,,,,nonsense,,5,5\n", i);
+	write_file(csv_path, csv);
+	expect("");
+	assert_int_equal(told.all_problems, 50);
+	for (const char *at = told.problems; (at = strchr(at, '\n')); at++)
+		lines++;
+	assert_int_equal(lines, 20);
+	assert_non_null(strstr(told.problems, "x.csv:5:7: "));
+}
+
 static void whoever_listens_may_stop(void **state)
 {
 	(void)state;
@@ -183,14 +251,19 @@ static void broken_files(void **state)
 	assert_int_equal(changes(), -EINVAL);
 	assert_int_equal(told.n, 0);
 	assert_true(log_has("x.json:2:7: "));
+	assert_non_null(strstr(told.problems, "x.json:2:7: "));
+	assert_int_equal(told.all_problems, 1);
 	write_file(json_path, TREE);
 	write_file(csv_path, "Circuit ID,IPv4\n");
 	assert_int_equal(changes(), -EINVAL);
 	assert_true(log_has("x.csv:1:1: the header has no column"));
+	assert_non_null(
+		strstr(told.problems, "x.csv:1:1: the header has no column"));
 	write_file(csv_path, "");
 	assert_int_equal(changes(), -EINVAL);
 	unlink(csv_path);
 	assert_int_equal(changes(), -ENOENT);
+	assert_non_null(strstr(told.problems, "x.csv (without subscribers, "));
 	write_file(csv_path, THREE);
 	kernel.read_fails = -EIO;
 	assert_int_equal(changes(), -EIO);
@@ -207,6 +280,8 @@ int main(void)
 		TEST(other_rates_and_nodes),
 		TEST(by_hand_stays),
 		TEST(drift),
+		TEST(circuits_without_addresses),
+		TEST(what_is_wrong_is_told),
 		TEST(whoever_listens_may_stop),
 		TEST(broken_files),
 	};

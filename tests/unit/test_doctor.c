@@ -450,7 +450,10 @@ static void subscribers(void **state)
 	expect("ok", "5", NULL);
 	start_daemon("{\"subscribers\": 5, \"problems\": {\"skipped\": 2}}");
 	run(doctor_subscribers);
-	expect("warn", "2 rows", "lqosd -t -c lqos.ini");
+	expect("warn", "2 rows and 0 addresses", "lqosd -t -c lqos.ini");
+	start_daemon("{\"subscribers\": 5, \"problems\": {\"addresses\": 3}}");
+	run(doctor_subscribers);
+	expect("warn", "0 rows and 3 addresses", "lqosd -t -c lqos.ini");
 	start_daemon("{\"subscribers\": 0}");
 	run(doctor_subscribers);
 	expect("FAIL", "ShapedDevices.csv", "lqosd -t");

@@ -227,7 +227,7 @@ static void a_reload_is_not_slow(void **state)
 	begin(HEADER "a,,,,100.64.0.1,,5,5\n");
 	kernel.read_takes_ms = 60;
 	replace_file(HEADER "b,,,,100.64.0.1,,5,5\n");
-	wait_for("0 rows left out, in ");
+	wait_for("0 rows and 0 addresses left out, in ");
 	run_ms(1);
 	assert_false(log_has("all else had to wait"));
 	assert_int_equal(strtol(strstr(captured.text, "left out, in ") + 13,

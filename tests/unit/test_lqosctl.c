@@ -79,7 +79,8 @@ static char *const answers[ARRAY_SIZE(methods)] = {
 	"{\"version\":\"1.2\",\"pid\":7,\"uptime\":93784,"
 	"\"state\":\"running\",\"subscribers\":5,\"prefixes\":6,"
 	"\"bypass\":{\"bypass\":true,\"seconds_left\":9},"
-	"\"problems\":{\"rows\":4,\"skipped\":2},\"loop\":{\"slow\":0},"
+	"\"problems\":{\"rows\":4,\"skipped\":2,\"addresses\":29},\"loop\":{"
+	"\"slow\":0},"
 	"\"bus\":{\"clients\":1,\"refused\":0},"
 	"\"modules\":[\"steering\",\"pping\"],"
 	"\"interfaces\":[{\"name\":\"eth0\",\"mode\":\"native\","
@@ -179,8 +180,8 @@ static void the_status_page(void **state)
 {
 	static const char head[] =
 		"lqosd 1.2, pid 7, running, up 1d 02:03:04\n"
-		"subscribers: 5, prefixes: 6; 2 of 6 rows were left out, the "
-		"log says why\n"
+		"subscribers: 5, prefixes: 6; 2 of 6 rows were left out, 29 "
+		"addresses were left out, the log says why\n"
 		"bypass is on for another 9 s: packets pass untouched\n"
 		"modules: steering, pping\n"
 		"\n"

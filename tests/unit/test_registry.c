@@ -256,6 +256,13 @@ static void more_addresses_than_prefixes(void **state)
 	assert_true(log_has("x.csv:3:1: address 100.64.0.3 of circuit \"b\" "
 			    "left out"));
 	assert_true(log_has("is max_prefixes in [lqosd], 2, enough?"));
+	expect_addresses_left_out(1);
+	assert_true(log_has("2 rows taken, 0 left out, 1 addresses left out"));
+	load(HEADER "a,,,,100.64.0.1,,5,5\n"
+		    "b,,,,100.64.0.1,,5,5\n");
+	expect_addresses_left_out(1);
+	load(HEADER "a,,,,100.64.0.1,,5,5\n");
+	expect_addresses_left_out(0);
 }
 
 static void kernel_refuses_on_load(void **state)

@@ -117,7 +117,8 @@ void core_registry_problems(const struct core_registry *registry,
 			    struct core_problems *out)
 {
 	(void)registry;
-	*out = (struct core_problems){.skipped = 3, .rows = 20, .warnings = 2};
+	*out = (struct core_problems){
+		.skipped = 3, .rows = 20, .addresses = 4, .warnings = 2};
 }
 
 size_t core_registry_subscribers(const struct core_registry *registry)
@@ -310,6 +311,7 @@ static void status_has_everything(void **state)
 		"\"run_dir\": \"/run/here\", \"modules\": [\"first\", "
 		"\"second\"], \"subscribers\": 17, \"prefixes\": 34, "
 		"\"problems\": {\"rows\": 20, \"skipped\": 3, "
+		"\"addresses\": 4, "
 		"\"warnings\": 2}, \"loop\": {\"callbacks\": "
 		"1152921504606846977, \"slow\": 1, \"slowest_ns\": 2, "
 		"\"ring_short\": 3, \"ring_budget\": 4}, \"bus\": "

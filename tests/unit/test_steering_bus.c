@@ -237,7 +237,8 @@ static void changes(void **state)
 	turn();
 	sets = kernel.sets;
 	planned("\"result\":{\"add\":0,\"remove\":0,\"change\":0,\"drift\":0,"
-		"\"not_shown\":0,\"changes\":[]}");
+		"\"not_shown\":0,\"changes\":[],\"problems\":0,\"messages\":"
+		"[]}");
 	write_file(csv_path, HEADER
 		   "zz,Zoe,D1,AP,\"100.64.0.1,100.64.0.2\",2001:db8:1::/56,80,"
 		   "10\n"
@@ -268,8 +269,16 @@ static void changes(void **state)
 	planned("in class 2:17 on CPU 4, the daemon has circuit ");
 	/* Files that a reload would refuse. */
 	write_file(json_path, "{");
-	planned("a reload would be refused: the log of lqosd says where");
-	assert_true(log_has(json_path));
+	planned("a reload would be refused, and change nothing: /tmp/");
+	planned("/x.json:1:1: ");
+	/* Rows that it would leave out, and circuits without an address. */
+	write_file(json_path, TREE);
+	write_file(csv_path, THREE "nn,,,,100.64.0.3,,5,5\noo,,,,x,,5,5\n");
+	planned("{\"change\":\"add\",\"ip\":\"\",\"circuit_id\":\"nn\"");
+	planned("\"details\":\"has no address of its own, under (root), ");
+	planned("\"problems\":2,\"messages\":[\"");
+	planned("x.csv:6:7: row left out: IPv4: ");
+	planned("x.csv:5:7: address 100.64.0.3 of circuit ");
 }
 
 static void explained(void **state)
