@@ -36,7 +36,7 @@ mapped()
 	ctl -j call steering.list | jq length
 }
 
-net_begin 32
+net_begin 36
 CSV=$LAB_DIR/devices.csv
 JSON=$LAB_DIR/network.json
 cp "$NET_TOP/etc/ShapedDevices.csv" "$CSV"
@@ -116,6 +116,16 @@ sed "s/^n1,.*$LAB_UNKNOWN4/&x/" "$CSV" | replace "$CSV"
 logged "a slip of the pen is named" "\"${LAB_UNKNOWN4}x\" is no address"
 is "... and its circuit stays as it was" \
 	"$(known "$LAB_UNKNOWN4/32" circuit_id)" n1
+
+# ---- The kernel's tables, by somebody else
+: >"$LAB_LOG"
+MAP=$(find "$LAB_PINS" -name dp_owners4)
+check "a prefix is deleted behind our back" bpftool map delete pinned "$MAP" \
+	key hex 40 00 00 00 00 00 00 00 64 40 01 01
+like "... as the plan sees" "$(ctl steering plan)" "1 to mend in the kernel"
+kill -HUP "$LAB_DAEMON"
+logged "... and a reload mends" "1 prefixes were not as lqosd had put them"
+like "... then all is well" "$(ctl steering plan)" "nothing to change"
 
 # ---- By hand
 check "add by hand" ctl steering add 203.0.113.0/28 circuit_id=hand \
