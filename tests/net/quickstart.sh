@@ -158,6 +158,7 @@ like "the run after kill -9: says what it does" "$(cat "$OUT")" \
 	"removing what a dead run \\(pid $DEAD\\) left"
 is "the run after kill -9: nothing is left of the dead one" \
 	"$(left_by "$DEAD")" ""
+[ "$FAILED" -eq "$FAILED_BEFORE" ] || note "$(cat "$OUT")"
 
 python3 "$NET_HERE/onpty.py" 120 'Town Library' q "$QUICKSTART" >"$OUT"
 is "on a terminal, until q: exit status" $? 0
