@@ -292,24 +292,38 @@ static bool same_network(const struct core_network *a,
 	return i == a->n;
 }
 
-/* A file that is being written, or was emptied, must not unmap everybody. */
+/* A file that is being written, was emptied, or is something else, must not
+ * unmap everybody; at a start there may be a datapath of an earlier run. */
 static int check_loss(const struct core_registry *r,
 		      const struct core_shaped *new, const char *csv_path)
 {
 	uint32_t before = r->problems.rows, now = new->problems.rows;
 
-	if (!csv_path || !*csv_path || !before || now >= before - before / 2)
+	if (!csv_path || !*csv_path)
 		return 0;
-	if (now || (new->header && !new->problems.skipped)) {
+	if (!now && new->problems.skipped) {
+		core_log(CORE_REGISTRY_LOG, LQOS_ERR,
+			 "%s: of %u rows not one can be taken, and nothing is "
+			 "changed: expected the format of ShapedDevices.csv "
+			 "(for no subscribers, set shaped_devices empty)",
+			 csv_path, new->problems.skipped);
+		return -EINVAL;
+	}
+	if (now && now >= before - before / 2)
+		return 0;
+	if (before && (now || new->header)) {
 		core_log(CORE_REGISTRY_LOG, LQOS_WARN,
 			 "%s: %u rows taken, where there were %u", csv_path,
 			 now, before);
 		return 0;
 	}
+	if (new->header || (!before && !core_slots_remembers(r->slots)))
+		return 0;
 	core_log(CORE_REGISTRY_LOG, LQOS_ERR,
-		 "%s: not one row can be taken, where there were %u: the old "
-		 "ones stay (to have none, start with shaped_devices empty)",
-		 csv_path, before);
+		 "%s: there is no row in it, and there were subscribers: they "
+		 "stay as they are (to have none, write the first line alone, "
+		 "or set shaped_devices empty)",
+		 csv_path);
 	return -EINVAL;
 }
 

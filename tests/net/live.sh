@@ -36,7 +36,7 @@ mapped()
 	ctl -j call steering.list | jq length
 }
 
-net_begin 36
+net_begin 42
 CSV=$LAB_DIR/devices.csv
 JSON=$LAB_DIR/network.json
 cp "$NET_TOP/etc/ShapedDevices.csv" "$CSV"
@@ -142,5 +142,24 @@ check "del by hand" ctl steering del 203.0.113.0/28
 lab_stop KILL
 daemon
 is "what was taken away stays away" "$(known 203.0.113.0/28 class)" nothing
+OWNERS=$(lab_shaper bpftool -j map dump \
+	pinned "$LAB_PINS/maps/datapath/dp_owners4" | jq length)
+
+# ---- A start with a file that is none
+cp "$CSV" "$LAB_DIR/before.csv"
+for what in garbage nothing; do
+	lab_stop KILL
+	[ $what = garbage ] && head -c 300 /dev/urandom >"$CSV" || : >"$CSV"
+	: >"$LAB_LOG"
+	lab_start "$ROOT" 2>/dev/null
+	is "$what for a file: no start" $? 1
+	like "... and the log tells why" "$(<"$LAB_LOG")" \
+		"devices.csv: (of [0-9]+ rows not one can be taken|there is no row in it)"
+	is "... the run before goes on" "$(lab_shaper bpftool -j map dump \
+		pinned "$LAB_PINS/maps/datapath/dp_owners4" | jq length)" \
+		"$OWNERS"
+	cp "$LAB_DIR/before.csv" "$CSV"
+	daemon
+done
 lab_stop
 is "no report of a sanitizer" "$(sanitizer_reports)" ""
