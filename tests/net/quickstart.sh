@@ -13,6 +13,8 @@ PID=
 # quickstart ARGUMENT...: in the background, with ^C as in a terminal.
 quickstart()
 {
+	# Here, not in the child: who waits must not read of the run before.
+	: >"$OUT"
 	setsid python3 -c '
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
