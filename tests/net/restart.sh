@@ -63,7 +63,7 @@ of_classes()
 	jq "$1" "$LAB_DIR/class.json"
 }
 
-net_begin 33
+net_begin 43
 load_during true
 is "undisturbed: all that was sent arrives" \
 	"$(of_load '[.flows[] | .sent - .received] | add')" 0
@@ -94,10 +94,11 @@ at_least "... and in which class" "$(of_classes '[.classes[] |
 # cycles N TOPOLOGY: so many of it, and what they cost.
 cycles()
 {
-	local what="$2: $1 times kill -9, start and reload"
+	local what="$2: $1 times kill -9, start and reload" rc
 
 	"$NET_HERE/restart_loss" --cycles "$1" --topology "$2" --json \
 		>"$LAB_DIR/restart.json" 2>"$LAB_DIR/restart.err"
+	rc=$?
 	note "$(cat "$LAB_DIR/restart.json" "$LAB_DIR/restart.err")"
 	is "$what" "$(of_restart .cycles)" "$1"
 	at_least "... under traffic" "$(of_restart .sent)" 8000
@@ -108,6 +109,25 @@ cycles()
 		"$(of_restart .packets_not_in_class)" 0
 	is "... and at no time another" \
 		"$(of_restart .seconds_out_of_class)" 0
+	is "... so the exit status is 0" $rc 0
+}
+
+# Two subscribers have each other's class: the sum of packets does not tell.
+swapped()
+{
+	local rc
+
+	"$NET_HERE/restart_loss" --cycles 1 --swap --topology linux --json \
+		>"$LAB_DIR/restart.json" 2>"$LAB_DIR/restart.err"
+	rc=$?
+	note "$(cat "$LAB_DIR/restart.json" "$LAB_DIR/restart.err")"
+	is "two subscribers change places: exit status" $rc 1
+	at_least "... packets are told" "$(of_restart .packets_not_in_class)" 100
+	is "... in the classes of both, down and up" \
+		"$(of_restart '.wrong_classes | length')" 4
+	is "... which all are looked at" \
+		"$(of_restart .seconds_out_of_class)" 0
+	is "... and nothing is lost" "$(of_restart .lost)" 0
 }
 
 of_restart()
@@ -118,3 +138,9 @@ of_restart()
 cycles $CYCLES linux
 cycles 2 xdp
 cycles 2 stick
+swapped
+timeout 10 "$NET_HERE/restart_loss" --signal FOO >/dev/null \
+	2>"$LAB_DIR/restart.err"
+is "another signal than KILL and TERM is refused at once" $? 1
+like "... with what was expected" "$(cat "$LAB_DIR/restart.err")" \
+	'"FOO": expected KILL or TERM'

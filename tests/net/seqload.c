@@ -3,8 +3,10 @@
  * seqload.c - numbered packets through the lab, and which of them are missing.
  *
  * UDP both ways between each subscriber's address and a host in the internet,
- * evenly paced, and one TCP stream towards a subscriber.  Runs until SIGTERM or
- * SIGINT, then says in one line of JSON what was sent and what arrived.
+ * evenly paced, each flow a bit slower than the one before it so that counts
+ * tell flows apart, and one TCP stream towards a subscriber.  Runs until
+ * SIGTERM or SIGINT, then says in one line of JSON what was sent and what
+ * arrived.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -80,6 +82,7 @@ static struct load {
 	struct flow flows[FLOWS_MAX];
 	unsigned int n;
 	struct stream stream;
+	uint64_t turn; /* of all flows, to send a packet */
 	uint64_t began_ns, longest_pause_ns;
 	uint32_t skipped; /* packets not sent since the sender came too late */
 	int epoll;
@@ -260,6 +263,14 @@ static void send_stream(struct stream *s, uint64_t due)
 		s->sent += (uint64_t)n;
 }
 
+/* Flow i leaves out i of 4 n packets, never two in a row. */
+static bool leaves_out(unsigned int i)
+{
+	unsigned int period = 4 * load.n;
+
+	return load.turn % period * i % period < i;
+}
+
 /* One millisecond's share of everything. */
 static void send_due(unsigned int due)
 {
@@ -269,9 +280,10 @@ static void send_due(unsigned int due)
 		load.skipped += (due - BURST) * load.n;
 		due = BURST;
 	}
-	for (k = 0; k < due; k++)
+	for (k = 0; k < due; k++, load.turn++)
 		for (i = 0; i < load.n; i++)
-			send_packet(&load.flows[i]);
+			if (!leaves_out(i))
+				send_packet(&load.flows[i]);
 }
 
 static void send_all(void)
