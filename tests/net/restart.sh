@@ -143,4 +143,4 @@ timeout 10 "$NET_HERE/restart_loss" --signal FOO >/dev/null \
 	2>"$LAB_DIR/restart.err"
 is "another signal than KILL and TERM is refused at once" $? 1
 like "... with what was expected" "$(cat "$LAB_DIR/restart.err")" \
-	'"FOO": expected KILL or TERM'
+	'"FOO": expected KILL, QUIT or TERM'
