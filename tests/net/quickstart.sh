@@ -44,9 +44,9 @@ left_by()
 		/sys/fs/bpf/lqos_lab_"$1"_*; do
 		[ ! -e "$found" ] || echo "$found"
 	done
-	# Zombies have no command line.
+	# Zombies wait for init alone.
 	pgrep -a -f "lqos_lab_$1_"
-	pgrep -a -g "$1"
+	pgrep -a -g "$1" | grep -v '<defunct>$'
 }
 
 ended()
