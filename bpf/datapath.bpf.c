@@ -7,6 +7,7 @@
 #include "datapath.h"
 #include "lib/parse.bpf.h"
 #include "lib/owner.bpf.h"
+#include "lib/flow.bpf.h"
 
 const volatile __u32 dp_use_metadata = 1;
 /* What leaves by the one interface is observed there: its descriptor must be
@@ -204,6 +205,21 @@ static __always_inline void mark_seen(__u32 slot)
 		*seen = tick;
 }
 
+/* The flow that was found, into the descriptor that the observers read. */
+static __always_inline void note_flow(struct xdp_md *ctx,
+				      const struct lqos_packet *pkt)
+{
+	struct lqos_packet *meta = (void *)(long)ctx->data_meta;
+
+	if ((void *)(meta + 1) > (void *)(long)ctx->data ||
+	    meta->magic != LQOS_PACKET_MAGIC) {
+		to_scratch(pkt);
+		return;
+	}
+	meta->flow = pkt->flow;
+	meta->generation = pkt->generation;
+}
+
 /*
  * Head of the observe stage: on the cpumap entry, or, without steering, behind
  * the ingress stage.  A frame that lost its descriptor on the way between CPUs,
@@ -242,6 +258,11 @@ int lq_observe(struct xdp_md *ctx)
 	if (!(pkt.flags & LQOS_PACKET_IP))
 		return XDP_PASS;
 	mark_seen(pkt.slot);
+	if (dp_flow_max) {
+		flow_find((void *)(long)ctx->data, (void *)(long)ctx->data_end,
+			  cpu, &pkt);
+		note_flow(ctx, &pkt);
+	}
 	bpf_tail_call(ctx, &lqos_observe, 0);
 	return XDP_PASS;
 }
@@ -390,6 +411,11 @@ int lq_observe_tc(struct __sk_buff *skb)
 	if (lqos_packet_from_scratch(&pkt) || !(pkt.flags & LQOS_PACKET_IP))
 		return TC_ACT_UNSPEC;
 	mark_seen(pkt.slot);
+	if (dp_flow_max) {
+		flow_find((void *)(long)skb->data, (void *)(long)skb->data_end,
+			  cpu, &pkt);
+		to_scratch(&pkt);
+	}
 	bpf_tail_call(skb, &lqos_observe_tc, 0);
 	return TC_ACT_UNSPEC;
 }

@@ -94,6 +94,44 @@ struct dp_cached {
 	__u16 space;
 };
 
+/* Eight flows whose hashes end alike, as tag << 32 | slot; 0: free. */
+enum { DP_WAYS = 8 };
+
+struct dp_bucket {
+	__u64 way[DP_WAYS];
+};
+
+enum dp_flow_counter {
+	DP_FLOW_OPENED,	   /* got a slot */
+	DP_FLOW_FREED,	   /* gave it back: the difference is in use */
+	DP_FLOW_CLOSED,	   /* both ends have, or a reset */
+	DP_FLOW_IDLE,	   /* freed: nothing went either way for long */
+	DP_FLOW_EVICTED,   /* freed before that, for another flow */
+	DP_FLOW_RESTARTED, /* ports that another connection uses now */
+	DP_FLOW_COLLISION, /* made room for one of the same tag */
+	DP_FLOW_REFUSED,   /* packets of unknown hosts that got no slot */
+	DP_FLOW_BUSY,	   /* packets that met another CPU in their bucket */
+	DP_FLOW_LOST,	   /* events, as nobody read them fast enough */
+	DP_FLOW_COUNTERS,
+	DP_FLOW_COUNTERS_ROOM = 14,
+};
+
+/* A CPU's own part of the table. */
+struct dp_flow_row {
+	__u32 next, end; /* slots that nobody has had yet */
+	__u32 free;	 /* the first of those given back; 0: none */
+	__u32 hand;	 /* where the search for idle flows goes on */
+	__u64 count[DP_FLOW_COUNTERS_ROOM];
+	enum dp_flow_counter by[0]; /* for layout.c */
+};
+
+/* Who of those that are nobody's is in the table: one of mask + 1, by hash, and
+ * at most max at a time. */
+struct dp_flow_unknown {
+	__u32 mask;
+	__u32 max;
+};
+
 /* Of an address as struct dp_cached has it: its place in the cache, and where
  * nobody's packets go.  A multiplication carries upwards only: what it made of
  * the first bytes is folded down before the last one.  Multipliers of
@@ -118,6 +156,8 @@ _Static_assert(sizeof(struct dp_key6) == 24, "layout");
 _Static_assert(sizeof(struct dp_owner) == 12, "layout");
 _Static_assert(sizeof(struct dp_circuit) == 24, "layout");
 _Static_assert(sizeof(struct dp_cached) == 32, "half a cache line");
+_Static_assert(sizeof(struct dp_bucket) == 64, "a cache line");
+_Static_assert(sizeof(struct dp_flow_row) == 128, "two cache lines");
 #endif
 
 #endif /* BPF_DATAPATH_H */

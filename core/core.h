@@ -41,6 +41,8 @@ struct core_settings {
 	uint32_t max_subscribers;
 	uint32_t max_prefixes;
 	uint32_t lookup_cache; /* entries a CPU, a power of two */
+	uint32_t max_flows;
+	const char *unknown_flows; /* auto|all|sampled|none */
 	uint32_t slow_callback_ms;
 	bool address_spaces; /* a VLAN may be one of its own */
 	bool watch_files;
@@ -436,7 +438,7 @@ struct core_snapshot {
 	uint64_t seq;
 	uint64_t ts_ns;	      /* CLOCK_REALTIME */
 	uint64_t interval_ns; /* since the one before; 0: the first */
-	struct core_table tables[LQOS_SCOPE_SUBSCRIBER + 1]; /* by scope */
+	struct core_table tables[LQOS_SCOPE_FLOW + 1]; /* by scope */
 };
 
 int core_metrics_new(struct core_metrics **out, struct core *core);
@@ -614,10 +616,10 @@ void core_pins_close(struct pins **pins);
 /* Before the subscribers are loaded: an earlier run's record of their slots, if
  * core->pins has one. */
 int core_datapath_remember(struct core *core);
-/* Finds the interfaces, loads the entry programs and makes the chains. steered:
- * a module moves packets to CPUs.  Nothing is attached yet. */
+/* Finds the interfaces, loads the entry programs and makes the chains, as the
+ * modules' flags (enum lqos_module_flags) want it.  Nothing is attached yet. */
 int core_datapath_new(struct core_datapath **out, struct core *core,
-		      bool steered);
+		      uint32_t flags);
 /* Nothing is detached when it is freed, or unpinned when core->pins are closed:
  * for whoever starts next. */
 void core_datapath_leave(struct core_datapath *datapath);

@@ -92,6 +92,7 @@ uint32_t core_datapath_tick(struct core_datapath *dp, const uint64_t **seen)
 
 	ports_watch(dp);
 	bypass_watch(dp);
+	flows_look(dp);
 	core_cpus_look(dp->cpus, cpu_is_back, dp);
 	*seen = dp->seen;
 	/* 0 is what a slot without traffic has. */
@@ -100,15 +101,6 @@ uint32_t core_datapath_tick(struct core_datapath *dp, const uint64_t **seen)
 }
 
 /* ---- Start and stop ------------------------------------------------------ */
-
-static uint32_t round_up_pow2(uint32_t n)
-{
-	uint32_t p = 1;
-
-	while (p < n)
-		p *= 2;
-	return p;
-}
 
 static int make_cpumap(struct core_datapath *dp)
 {
@@ -176,7 +168,7 @@ static void count_lost(struct core_datapath *dp)
 static int size_maps(struct core_datapath *dp)
 {
 	const struct core_settings *set = &dp->core->settings;
-	uint32_t cache = round_up_pow2(set->lookup_cache);
+	uint32_t cache = datapath_pow2(set->lookup_cache);
 	struct datapath_bpf *skel = dp->skel;
 	uint64_t cached = (uint64_t)cache * dp->possible_cpus;
 	uint64_t seed;
@@ -207,7 +199,7 @@ static int size_maps(struct core_datapath *dp)
 	ports_prepare(dp);
 	skel->bss->dp_epoch = 1;
 	skel->bss->dp_tick = 1;
-	return rc;
+	return rc ?: flows_prepare(dp);
 }
 
 static int load_entries(struct core_datapath *dp)
@@ -246,6 +238,7 @@ static int load_entries(struct core_datapath *dp)
 				 "the kernel refused its BPF programs "
 				 "(log_level = info,libbpf:debug shows why)");
 	dp->scratch_fd = bpf_map__fd(skel->maps.lqos_scratch);
+	dp->flows_fd = bpf_map__fd(skel->maps.lqos_flows);
 	dp->chains[STAGE_INGRESS].map_fd = bpf_map__fd(skel->maps.lqos_ingress);
 	dp->chains[STAGE_OBSERVE].map_fd = bpf_map__fd(skel->maps.lqos_observe);
 	dp->chains[STAGE_OBSERVE_TC].map_fd =
@@ -312,7 +305,7 @@ static int build(struct core_datapath *dp)
 }
 
 int core_datapath_new(struct core_datapath **out, struct core *core,
-		      bool steered)
+		      uint32_t flags)
 {
 	struct core_datapath *dp = calloc(1, sizeof(*dp));
 	int i, rc;
@@ -322,7 +315,8 @@ int core_datapath_new(struct core_datapath **out, struct core *core,
 	dp->core = core;
 	dp->pins = core->pins;
 	dp->adopts = core_slots_remembers(core_registry_slots(core->registry));
-	dp->steered = steered;
+	dp->steered = flags & LQOS_MODULE_STEERS;
+	dp->tracks = flags & LQOS_MODULE_FLOWS;
 	dp->cpumap_fd = -1;
 	for (i = 0; i < STAGES; i++)
 		dp->chains[i].tail_fd = -1;
@@ -333,6 +327,8 @@ int core_datapath_new(struct core_datapath **out, struct core *core,
 		rc = interface_add_columns(dp);
 	if (!rc)
 		rc = bypass_add(dp);
+	if (!rc)
+		rc = flows_add(dp);
 	if (rc) {
 		core_datapath_free(&dp);
 		return rc;

@@ -240,6 +240,7 @@ struct core_datapath {
 	struct bpf_object *obj; /* of skel */
 	struct restore *restore;
 	bool steered;
+	bool tracks;	    /* flows */
 	bool one_interface; /* seen in both directions */
 	bool stick;	    /* one, whose VLANs are the sides */
 	bool tcx;	    /* how TC programs are attached */
@@ -257,6 +258,10 @@ struct core_datapath {
 	int cpumap_fd;
 	struct bpf_link *losses[LOSSES]; /* tracepoints that tell of them */
 	int scratch_fd;
+	int flows_fd;
+	const struct lqos_flow *flows;	     /* by slot; NULL: not tracked */
+	const struct dp_flow_row *flow_rows; /* by CPU */
+	struct flow_watcher *watchers;	     /* of flows */
 	uint32_t possible_cpus;
 	struct core_cpus *cpus;
 	const struct dp_counters *counters; /* by CPU */
@@ -322,6 +327,19 @@ void ports_put_back(struct attachment *a, const char *pin_dir,
 		    struct restore *restore);
 void ports_detach(struct core_datapath *dp);
 
+/* ---- flows.c: which flow a packet is of ---------------------------------- */
+
+/* Sizes of the table, before the programs are loaded. */
+int flows_prepare(struct core_datapath *dp);
+/* Views of it, and its columns. */
+int flows_add(struct core_datapath *dp);
+/* Once a tick: whose flows get in. */
+void flows_look(struct core_datapath *dp);
+/* {"used", "max", ...}: a new reference; NULL: there is no table. */
+struct json_t *flows_json(const struct core_datapath *dp);
+/* Entries of arrays by flow. */
+uint32_t flows_slots(const struct core_datapath *dp);
+
 /* ---- bypass.c: packets pass untouched, for a time ------------------------ */
 
 /* Registers core.bypass. */
@@ -330,6 +348,16 @@ int bypass_add(struct core_datapath *dp);
 struct json_t *bypass_json(const struct core_datapath *dp);
 /* Once a tick: is its time over? */
 void bypass_watch(struct core_datapath *dp);
+
+/* The least power of two that is not less. */
+static inline uint32_t datapath_pow2(uint32_t n)
+{
+	uint32_t p = 1;
+
+	while (p < n)
+		p *= 2;
+	return p;
+}
 
 /* ---- objects.c, status --------------------------------------------------- */
 

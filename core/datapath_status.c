@@ -128,8 +128,8 @@ static json_t *counters_json(const struct core_datapath *dp)
 json_t *core_datapath_status(struct core_datapath *dp)
 {
 	return json_pack(
-		"{s:o,s:b,s:o,s:s,s:o,s:s,s:s,s:b,s:{s:i,s:i},s:o}", "bypass",
-		bypass_json(dp), "attached", (int)ports_attached(dp),
+		"{s:o,s:b,s:o,s:s,s:o,s:s,s:s,s:b,s:{s:i,s:i},s:o,s:o*}",
+		"bypass", bypass_json(dp), "attached", (int)ports_attached(dp),
 		"interfaces", interfaces_json(dp), "bridge",
 		dp->stick		? "stick"
 		: dp->topology.forwards ? "xdp"
@@ -138,7 +138,8 @@ json_t *core_datapath_status(struct core_datapath *dp)
 		dp->core->settings.metadata, "tc_mode",
 		dp->tcx ? "tcx" : "clsact", "steered", (int)dp->steered,
 		"earlier_maps", "taken_over", (int)dp->adopted, "discarded",
-		(int)dp->discarded, "counters", counters_json(dp));
+		(int)dp->discarded, "counters", counters_json(dp), "flows",
+		flows_json(dp));
 }
 
 static void add_map(json_t *out, const char *module, int fd)

@@ -404,8 +404,7 @@ static int start_traffic(struct daemon *d)
 	int rc;
 
 	rc = core_datapath_new(&core->datapath, core,
-			       core_loader_flags(core->loader) &
-				       LQOS_MODULE_STEERS);
+			       core_loader_flags(core->loader));
 	if (!rc)
 		rc = core_loader_start(core->loader);
 	if (!rc)

@@ -11,7 +11,7 @@
 /* How long a subscriber without traffic stays in the table, in ticks. */
 enum { LATELY = 30 };
 
-#define SCOPES (LQOS_SCOPE_SUBSCRIBER + 1)
+#define SCOPES (LQOS_SCOPE_FLOW + 1)
 
 struct column {
 	struct core_column pub;
@@ -319,6 +319,31 @@ void core_metrics_tick(struct core_metrics *m)
 const struct core_snapshot *core_metrics_snapshot(struct core_metrics *m)
 {
 	return m->snapshot.seq ? &m->snapshot : NULL;
+}
+
+uint32_t lqos_flow_columns(struct lqos_ctx *ctx)
+{
+	struct core_metrics *m = ctx->core->metrics;
+
+	return m ? m->scopes[LQOS_SCOPE_FLOW].n_columns : 0;
+}
+
+const struct lqos_column *lqos_flow_column(struct lqos_ctx *ctx, uint32_t i,
+					   const char **name)
+{
+	const struct column *c =
+		ctx->core->metrics->scopes[LQOS_SCOPE_FLOW].columns[i];
+
+	*name = c->pub.name;
+	return c->pub.decl;
+}
+
+uint64_t lqos_flow_value(struct lqos_ctx *ctx, uint32_t i, uint32_t flow)
+{
+	const struct column *c =
+		ctx->core->metrics->scopes[LQOS_SCOPE_FLOW].columns[i];
+
+	return c->pub.decl->read(flow, c->pub.arg);
 }
 
 static void read_last(struct core_metrics *m, uint32_t slot, bool from_here)

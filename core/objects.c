@@ -20,6 +20,8 @@ int datapath_core_map(const struct core_datapath *dp, const char *name)
 			return dp->chains[i].map_fd;
 	if (!strcmp(name, "lqos_scratch"))
 		return dp->scratch_fd;
+	if (!strcmp(name, "lqos_flows"))
+		return dp->flows_fd;
 	if (!strcmp(name, "lqos_cpumap"))
 		return dp->cpumap_fd;
 	return -1;

@@ -72,6 +72,14 @@ const struct lqos_option core_options[] = {
 	OPT(lookup_cache, "16384", .min = 1024, .max = 1048576,
 	    .help = "Entries of each CPU's address cache. A power of two; "
 		    "anything else is rounded up to one."),
+	OPT(max_flows, "262144", .min = 1024, .max = 4194304,
+	    .help = "Room for flows, if a module wants them; memory is taken "
+		    "at start."),
+	OPT(unknown_flows, "auto", .choices = "auto|all|sampled|none",
+	    .help = "Which flows of hosts that are no subscriber's get into "
+		    "the table; sampled: one of 16, by hash, and at most an "
+		    "eighth of it; auto: all while there are no subscribers, "
+		    "else sampled."),
 	OPT(slow_callback_ms, "50", .min = 1, .max = 10000,
 	    .help = "Callbacks that hold up the daemon longer than this many "
 		    "milliseconds are named in the log."),

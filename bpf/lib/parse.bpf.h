@@ -274,7 +274,11 @@ static __always_inline enum dp_counter parse(void *data, void *data_end,
 	/* To the verifier any distance is the same from here on: it need not
 	 * follow IP behind each encapsulation. */
 	off = (__u64)at;
+#ifdef __bpf__
 	asm("%0 -= %1" : "+r"(off) : "r"(data));
+#else
+	off -= (__u64)data;
+#endif
 	at = data + (off & 0x3f);
 	if (type == ETHER_IPV4)
 		return parse_ipv4(data, data_end, at, direction, out);

@@ -24,7 +24,7 @@ extern "C" {
 
 /* Equal major, and a minor not newer than the daemon's: the module loads. */
 #define LQOS_ABI_MAJOR	  1
-#define LQOS_ABI_MINOR	  0
+#define LQOS_ABI_MINOR	  1
 #define LQOS_ABI	  ((uint32_t)LQOS_ABI_MAJOR << 16 | LQOS_ABI_MINOR)
 
 #define LQOS_API	  __attribute__((visibility("default")))
@@ -91,6 +91,9 @@ enum lqos_module_flags {
 	/* Moves every packet of a subscriber to one CPU: observers then run
 	 * on the cpumap entry and own their subscriber's data.  At most one. */
 	LQOS_MODULE_STEERS = 1,
+	/* Wants to know which flow a packet is of: struct lqos_packet's flow
+	 * is found only if a module says so. */
+	LQOS_MODULE_FLOWS = 2,
 };
 
 /*
@@ -231,6 +234,25 @@ LQOS_API int lqos_topic_add(struct lqos_ctx *ctx,
 LQOS_API int lqos_publish(struct lqos_ctx *ctx, const char *topic,
 			  struct json_t *event);
 
+/*
+ * Records for the frames of a topic: those of one tick for all who ask in the
+ * next.  on_read(true) when somebody begins to read, on_read(false) when nobody
+ * has for three ticks: what nobody reads need not be collected, and is not
+ * kept.  size: of a record; max: of them in a tick, more are counted as lost.
+ */
+struct lqos_batch;
+LQOS_API int lqos_batch_new(struct lqos_ctx *ctx, size_t size, uint32_t max,
+			    void (*on_read)(bool on, void *arg), void *arg,
+			    struct lqos_batch **out);
+/* record is copied. */
+LQOS_API void lqos_batch_add(struct lqos_batch *batch, const void *record);
+/* n of them were lost before they came here. */
+LQOS_API void lqos_batch_lose(struct lqos_batch *batch, uint64_t n);
+/* In the topic's frame(): *n records, valid until it returns, and how many more
+ * there were. */
+LQOS_API const void *lqos_batch_take(struct lqos_batch *batch, uint32_t *n,
+				     uint64_t *lost);
+
 /* ---- Metrics: columns that everybody can show --------------------------- */
 
 enum lqos_kind {
@@ -251,6 +273,7 @@ enum lqos_scope {
 	LQOS_SCOPE_GLOBAL = 1, /* one row, id 0 */
 	LQOS_SCOPE_INTERFACE,  /* id: 0 .. lqos_interfaces() - 1 */
 	LQOS_SCOPE_SUBSCRIBER, /* id: slot */
+	LQOS_SCOPE_FLOW,       /* id: slot of the flow; read when asked for */
 };
 
 enum lqos_column_flags {
@@ -313,6 +336,17 @@ LQOS_API uint32_t lqos_snapshot_id(const struct lqos_snapshot *snapshot,
 LQOS_API struct lqos_cell
 lqos_snapshot_cell(const struct lqos_snapshot *snapshot, enum lqos_scope scope,
 		   uint32_t row, uint32_t col);
+
+/*
+ * Flows are too many for a snapshot: their columns are read where somebody
+ * looks at one.  Column i < lqos_flow_columns(); name: the whole one.
+ */
+LQOS_API uint32_t lqos_flow_columns(struct lqos_ctx *ctx);
+LQOS_API const struct lqos_column *
+lqos_flow_column(struct lqos_ctx *ctx, uint32_t i, const char **name);
+/* What column i says of the flow in that slot now. */
+LQOS_API uint64_t lqos_flow_value(struct lqos_ctx *ctx, uint32_t i,
+				  uint32_t flow);
 
 /* ---- Interfaces --------------------------------------------------------- */
 
@@ -494,6 +528,50 @@ struct lqos_change {
 LQOS_API int lqos_changes(struct lqos_ctx *ctx,
 			  int (*fn)(const struct lqos_change *c, void *arg),
 			  void *arg);
+
+/* ---- Flows ------------------------------------------------------------- */
+
+struct lqos_flow_key;	/* lqos/packet.h */
+struct lqos_flow;	/* lqos/packet.h */
+struct lqos_flow_event; /* lqos/packet.h */
+/*
+ * Flows by slot, as the programs write them, 0 being none: what is read may
+ * change meanwhile, so look at used and generation again afterwards.  *slots is
+ * how many there can be, and the size of a module's arrays by flow; how many of
+ * them have been in use so far is returned.  0: no module has
+ * LQOS_MODULE_FLOWS.
+ */
+LQOS_API uint32_t lqos_flows(struct lqos_ctx *ctx,
+			     const struct lqos_flow **flows, uint32_t *slots);
+/* fn hears which flows open and end, within 100 ms, while it is told so; what
+ * could not be told is counted. */
+LQOS_API int lqos_flows_watch(struct lqos_ctx *ctx,
+			      void (*fn)(const struct lqos_flow_event *event,
+					 void *arg),
+			      void *arg);
+/* Whether this module's watchers are told: not before this says so. */
+LQOS_API void lqos_flows_tell(struct lqos_ctx *ctx, bool on);
+
+/* For people.  An address as struct lqos_flow_key has it: buf, of at least
+ * INET6_ADDRSTRLEN, is returned. */
+LQOS_API const char *lqos_address_text(uint64_t hi, uint64_t lo, bool ipv6,
+				       char *buf, size_t size);
+/* "TCP", "UDP", "ICMP", "ICMPv6" or "other". */
+LQOS_API const char *lqos_protocol_text(uint8_t proto);
+/* ns to be added to CLOCK_MONOTONIC for CLOCK_REALTIME, now. */
+LQOS_API int64_t lqos_clock_offset(void);
+
+/* An address range, as the words of struct lqos_flow_key. */
+struct lqos_ip_range {
+	uint64_t hi, lo;
+	uint64_t mask_hi, mask_lo;
+	bool ipv6;
+};
+/* "192.0.2.0/24" and the like.  -EINVAL: it is none. */
+LQOS_API int lqos_ip_range_parse(const char *text, struct lqos_ip_range *out);
+/* Is either end of the flow in there? */
+LQOS_API bool lqos_ip_range_has(const struct lqos_ip_range *range,
+				const struct lqos_flow_key *key);
 
 /* ---- Datapath ----------------------------------------------------------- */
 

@@ -57,6 +57,16 @@ struct {
 	__type(value, struct lqos_packet);
 } lqos_scratch SEC(".maps") LQOS_FRESH;
 
+/* By slot, as struct lqos_packet's flow.  Of one entry where no module has
+ * LQOS_MODULE_FLOWS. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct lqos_flow);
+} lqos_flows SEC(".maps") LQOS_FRESH;
+
 /*
  * A packet as an observer sees it.  pkt is a copy.  bytes is the length on the
  * wire without FCS, packets how many there were: 1, or, for a GSO super-segment
@@ -68,12 +78,25 @@ struct lqos_frame {
 	void *data_end;
 	__u32 bytes;
 	__u32 packets;
+	__u32 segment; /* payload of each but the last; 0: it is one packet */
+	__u32 egress;  /* 1: it leaves by the one interface there is */
 };
 
 static __always_inline enum lqos_direction
 lqos_direction(const struct lqos_packet *pkt)
 {
 	return pkt->flags & LQOS_PACKET_UP ? LQOS_UP : LQOS_DOWN;
+}
+
+/* The flow of a packet; NULL: it is in none.  A module that keeps something of
+ * each flow has an array of as many entries, and starts afresh in the entry of
+ * pkt->flow when pkt->generation is not what it noted there. */
+static __always_inline struct lqos_flow *
+lqos_flow_of(const struct lqos_packet *pkt)
+{
+	__u32 index = pkt->flow;
+
+	return index ? bpf_map_lookup_elem(&lqos_flows, &index) : NULL;
 }
 
 /* Add to a counter that only this subscriber's CPU writes, or, where several
@@ -119,6 +142,8 @@ static __always_inline int lqos_frame_xdp(struct xdp_md *ctx,
 	frame->data_end = (void *)(long)ctx->data_end;
 	frame->bytes = ctx->data_end - ctx->data;
 	frame->packets = 1;
+	frame->segment = 0;
+	frame->egress = 0;
 	if (!lqos_packet_from_meta((void *)(long)ctx->data_meta, frame->data,
 				   &frame->pkt))
 		return 0;
@@ -135,6 +160,8 @@ static __always_inline int lqos_frame_tc(struct __sk_buff *skb,
 	frame->data_end = (void *)(long)skb->data_end;
 	frame->bytes = skb->len + tag;
 	frame->packets = 1;
+	frame->segment = skb->gso_size;
+	frame->egress = 1;
 	if (lqos_packet_from_scratch(&frame->pkt))
 		return -1;
 	if (!skb->gso_size || !frame->pkt.l4_off)

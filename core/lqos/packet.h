@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 #define LQOS_PACKET_MAGIC   0x4c51 /* "LQ" */
-#define LQOS_PACKET_VERSION 2
+#define LQOS_PACKET_VERSION 3
 
 /* Seen from the subscriber. */
 enum lqos_direction {
@@ -39,12 +39,70 @@ struct lqos_packet {
 	__u32 handle; /* TC class major << 16 | minor; 0: none */
 	__u16 cpu;    /* where its packets go; UINT16_MAX: unset */
 	__u16 space;  /* address space: 0, or a VLAN id */
+	/* From the observe stage on, if a module has LQOS_MODULE_FLOWS: */
+	__u32 flow;	  /* its slot; 0: none */
+	__u32 generation; /* which of those that had that slot */
+};
+
+/*
+ * What tells flows apart, the same for both directions.  Addresses and ports in
+ * network order; IPv4: hi all ones, lo the address.
+ */
+struct lqos_flow_key {
+	__u64 subs_hi, subs_lo;	    /* the subscriber's end */
+	__u64 remote_hi, remote_lo; /* the internet's */
+	__u16 subs_port;	    /* ICMP echo: its identifier, both ports */
+	__u16 remote_port;
+	__u16 space; /* as the packet's */
+	__u8 proto;  /* IPPROTO_TCP, UDP, ICMP, ICMPV6 */
+	__u8 ipv6;
+};
+
+enum lqos_flow_way {
+	LQOS_FLOW_SEEN = 1, /* a packet went that way */
+	LQOS_FLOW_SYN = 2,  /* ... that asked for a new connection */
+	LQOS_FLOW_FIN = 4,
+	LQOS_FLOW_RST = 8,
+};
+
+/* A flow, in its slot: written by the core's programs. */
+struct lqos_flow {
+	struct lqos_flow_key key;
+	__u32 slot;	  /* subscriber; 0: nobody's */
+	__u32 generation; /* other than before whenever the slot is reused */
+	__u32 sequence;	  /* where a SYN would have it go on */
+	__u8 way[2];	  /* enum lqos_flow_way, by enum lqos_direction */
+	__u8 used;	  /* 0: the slot is free */
+	__u8 reserved;
+	__u64 last_seen; /* CLOCK_MONOTONIC_COARSE, ns */
+};
+
+enum lqos_flow_reason {
+	LQOS_FLOW_OPENED = 1,
+	LQOS_FLOW_CLOSED,    /* both ends have, or a reset */
+	LQOS_FLOW_IDLE,	     /* nothing went either way for long */
+	LQOS_FLOW_EVICTED,   /* made room for another */
+	LQOS_FLOW_RESTARTED, /* its ports are another connection's now */
+};
+
+/* What became of a flow, as it was then. */
+struct lqos_flow_event {
+	struct lqos_flow flow;
+	__u64 ts;	/* CLOCK_MONOTONIC_COARSE, ns */
+	__u32 index;	/* its slot */
+	__u16 reason;	/* enum lqos_flow_reason */
+	__u8 direction; /* OPENED: of its first packet */
+	__u8 tcp;	/* OPENED: that packet's TCP flags */
 };
 
 #ifdef __cplusplus
-static_assert(sizeof(struct lqos_packet) == 20, "layout");
+#define LQOS_LAYOUT(what_) static_assert(what_, "layout")
 #else
-_Static_assert(sizeof(struct lqos_packet) == 20, "layout");
+#define LQOS_LAYOUT(what_) _Static_assert(what_, "layout")
 #endif
+LQOS_LAYOUT(sizeof(struct lqos_packet) == 28);
+LQOS_LAYOUT(sizeof(struct lqos_flow_key) == 40);
+LQOS_LAYOUT(sizeof(struct lqos_flow) == 64);
+LQOS_LAYOUT(sizeof(struct lqos_flow_event) == 80);
 
 #endif /* LQOS_PACKET_H */

@@ -4,6 +4,8 @@
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
 
+#include "lqos/packet.h"
+
 /* The program to be measured. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -23,7 +25,9 @@ int bench_drive(struct xdp_md *ctx)
 	void *meta = (void *)(long)ctx->data_meta;
 	void *data = (void *)(long)ctx->data;
 
-	bpf_xdp_adjust_meta(ctx, meta < data ? data - meta : -20);
+	bpf_xdp_adjust_meta(ctx, meta < data
+					 ? data - meta
+					 : -(int)sizeof(struct lqos_packet));
 	bpf_tail_call(ctx, &bench_target, 0);
 	return XDP_ABORTED;
 }

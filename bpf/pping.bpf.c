@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Round-trip times of each subscriber, on either side. */
+#include <stdbool.h>
+
+#include <lqos/packet.bpf.h>
+#include "lib/segment.bpf.h"
+#include "lib/probe.bpf.h"
+#include "lib/quic.bpf.h"
+#include "pping.h"
+
+const volatile __u64 pp_seed;
+const volatile __u32 pp_tcp = 1, pp_icmp = 1, pp_dns = 1, pp_quic = 1;
+/* Only ACKs that end where a stamped segment does give samples. */
+const volatile __u32 pp_exact;
+/* Sets of networks that are nobody's; a power of two; 0: there is no table. */
+const volatile __u32 pp_sets;
+/* What of an address is its network, in network order. */
+const volatile __u64 pp_mask4, pp_mask6_hi, pp_mask6_lo;
+
+/* Somebody wants each sample. */
+volatile __u32 pp_watched;
+
+#define PP_MAP(name_, value_, flags_)             \
+	struct {                                  \
+		__uint(type, BPF_MAP_TYPE_ARRAY); \
+		__uint(map_flags, flags_);        \
+		__uint(max_entries, 1);           \
+		__type(key, __u32);               \
+		__type(value, value_);            \
+	} name_ SEC(".maps")
+
+/* By subscriber slot; 0: all that are nobody's. */
+PP_MAP(pp_hists, struct pp_hist, BPF_F_MMAPABLE);
+/* All of what each CPU has seen. */
+PP_MAP(pp_totals, struct pp_hist, BPF_F_MMAPABLE);
+/* By flow slot. */
+PP_MAP(pp_flows, struct rtt_flow, 0) LQOS_FRESH;
+PP_MAP(pp_times, struct pp_times, BPF_F_MMAPABLE) LQOS_FRESH;
+/* By hash. */
+PP_MAP(pp_syns, struct rtt_syn, 0) LQOS_FRESH;
+PP_MAP(pp_probes, struct rtt_probe, 0) LQOS_FRESH;
+PP_MAP(pp_prefixes, struct pp_set, BPF_F_MMAPABLE) LQOS_FRESH;
+/* By CPU: networks pushed out by others, samples that could not be told. */
+PP_MAP(pp_evicted, __u64, BPF_F_MMAPABLE);
+PP_MAP(pp_lost, __u64, BPF_F_MMAPABLE);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} pp_events SEC(".maps");
+
+static __always_inline __u64 rtt_now(void)
+{
+	return bpf_ktime_get_ns();
+}
+
+static __always_inline void count_here(void *map)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	__u64 *counter = bpf_map_lookup_elem(map, &cpu);
+
+	if (counter)
+		*counter += 1;
+}
+
+/* ---- Where samples go ---------------------------------------------------- */
+
+/* Where only one CPU writes, plainly. */
+static __always_inline void bump(__u32 *counter, bool shared)
+{
+	if (shared)
+		__sync_fetch_and_add(counter, 1);
+	else
+		*counter += 1;
+}
+
+static __always_inline void keep(struct pp_side_hist *hist,
+				 enum rtt_outcome outcome,
+				 const struct rtt_sample *sample, bool shared)
+{
+	__u32 units = sample->ns >> RTT_UNIT_SHIFT;
+	__u32 bucket = rtt_bucket(sample->ns);
+
+	bump(&hist->outcome[outcome & 7], shared);
+	if (outcome != RTT_SAMPLE)
+		return;
+	/* The verifier is to see it. */
+	asm volatile("" : "+r"(bucket));
+	if (bucket < PP_BUCKETS)
+		bump(&hist->bucket[bucket], shared);
+	if (shared)
+		__sync_fetch_and_add(&hist->sum, sample->ns);
+	else
+		hist->sum += sample->ns;
+	if (sample->inexact)
+		bump(&hist->inexact, shared);
+	if (!units)
+		units = 1;
+	if (!hist->min || units < hist->min)
+		hist->min = units;
+}
+
+/* The network that the end which answered is in. */
+static __always_inline struct pp_prefix *
+find_prefix(const struct lqos_flow_key *key, __u32 side)
+{
+	__u64 hi = side == PP_ACCESS ? key->subs_hi : key->remote_hi;
+	__u64 lo = side == PP_ACCESS ? key->subs_lo : key->remote_lo;
+	__u64 now = bpf_ktime_get_coarse_ns(), hash;
+	struct pp_prefix *oldest, *p;
+	struct pp_set *set;
+	__u32 index;
+	int i;
+
+	if (key->ipv6) {
+		hi &= pp_mask6_hi;
+		lo &= pp_mask6_lo;
+	} else {
+		lo &= pp_mask4;
+	}
+	hash = (lo ^ pp_seed) * 0xff51afd7ed558ccdULL ^
+	       (hi ^ pp_seed) * 0xc4ceb9fe1a85ec53ULL ^ side;
+	hash = (hash ^ hash >> 32) * 0x9e3779b97f4a7c15ULL;
+	index = (__u32)(hash >> 32) & (pp_sets - 1);
+	set = bpf_map_lookup_elem(&pp_prefixes, &index);
+	if (!set)
+		return NULL;
+	oldest = &set->prefix[0];
+	for (i = 0; i < PP_WAYS; i++) {
+		p = &set->prefix[i];
+		if (p->last_seen && p->lo == lo && p->hi == hi &&
+		    p->side == side) {
+			p->last_seen = now;
+			return p;
+		}
+		if (p->last_seen < oldest->last_seen)
+			oldest = p;
+	}
+	if (oldest->last_seen)
+		count_here(&pp_evicted);
+	/* Free while it is neither: user space reads beside us. */
+	*(volatile __u64 *)&oldest->last_seen = 0;
+	oldest->hi = hi;
+	oldest->lo = lo;
+	oldest->side = side;
+	__builtin_memset(&oldest->hist, 0, sizeof(oldest->hist));
+	oldest->last_seen = now;
+	return oldest;
+}
+
+static __always_inline void tell(const struct lqos_frame *f,
+				 const struct lqos_flow_key *key,
+				 const struct rtt_sample *sample, __u32 side,
+				 const struct pp_times *times)
+{
+	struct pp_event *event =
+		bpf_ringbuf_reserve(&pp_events, sizeof(*event), 0);
+
+	if (!event) {
+		count_here(&pp_lost);
+		return;
+	}
+	*event = (struct pp_event){
+		.ts = bpf_ktime_get_ns(),
+		.rtt = sample->ns,
+		.key = *key,
+		.slot = f->pkt.slot,
+		.flow = f->pkt.flow,
+		.generation = f->pkt.generation,
+		.min = sample->ns >> RTT_UNIT_SHIFT,
+		.side = side,
+		.kind = sample->kind,
+		.inexact = sample->inexact,
+		.egress = f->egress,
+	};
+	if (times) {
+		event->min = times->min[side & 1];
+		event->bytes[0] = times->bytes[0];
+		event->bytes[1] = times->bytes[1];
+		event->packets[0] = times->packets[0];
+		event->packets[1] = times->packets[1];
+	}
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+}
+
+/* What came of it; times: the flow's, if it has a slot. */
+static __always_inline void settle(const struct lqos_frame *f,
+				   enum rtt_outcome outcome,
+				   const struct rtt_sample *sample,
+				   struct pp_times *times)
+{
+	__u32 slot = f->pkt.slot, side = lqos_direction(&f->pkt);
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct pp_prefix *prefix;
+	struct pp_hist *hist;
+	union key k;
+
+	if (pp_exact && outcome == RTT_SAMPLE && sample->inexact)
+		outcome = RTT_INEXACT;
+	hist = bpf_map_lookup_elem(&pp_hists, &slot);
+	if (hist)
+		keep(&hist->side[side], outcome, sample, lqos_shared || !slot);
+	hist = bpf_map_lookup_elem(&pp_totals, &cpu);
+	if (hist)
+		keep(&hist->side[side], outcome, sample, false);
+	if (outcome == RTT_SAMPLE && times)
+		rtt_keep((struct rtt_times *)times, side, sample->ns);
+	if ((slot || !pp_sets) && (!pp_watched || outcome != RTT_SAMPLE))
+		return;
+	if (segment_key(f->data, f->data_end, &f->pkt, &k.key))
+		return;
+	if (!slot && pp_sets) {
+		prefix = find_prefix(&k.key, side);
+		if (prefix)
+			keep(&prefix->hist, outcome, sample, true);
+	}
+	if (pp_watched && outcome == RTT_SAMPLE)
+		tell(f, &k.key, sample, side, times);
+}
+
+/* ---- Where they come from ------------------------------------------------ */
+
+static __always_inline struct rtt_syn *find_syn(const struct lqos_frame *f,
+						__u32 *tag)
+{
+	union key k;
+	__u64 hash;
+	__u32 index;
+
+	if (segment_key(f->data, f->data_end, &f->pkt, &k.key))
+		return NULL;
+	hash = key_hash(&k, pp_seed);
+	index = hash & (PP_SYNS - 1);
+	*tag = hash >> 32 | 1;
+	return bpf_map_lookup_elem(&pp_syns, &index);
+}
+
+static __always_inline void empty(struct rtt_flow *flow, struct pp_times *times,
+				  __u32 generation)
+{
+	*flow = (struct rtt_flow){};
+	flow->half[0].generation = generation;
+	flow->half[1].generation = generation;
+	*times = (struct pp_times){.generation = generation};
+}
+
+/* Is it the slot's flow that we know? */
+static __always_inline bool is_fresh(const struct rtt_flow *flow,
+				     const struct lqos_frame *f)
+{
+	return flow->half[lqos_direction(&f->pkt)].generation !=
+	       (__u16)f->pkt.generation;
+}
+
+/* What ePPing tells beside each sample. */
+static __always_inline void count_payload(const struct lqos_frame *f,
+					  struct pp_times *times, __u32 len)
+{
+	enum lqos_direction direction = lqos_direction(&f->pkt);
+
+	times->bytes[direction] += len;
+	times->packets[direction] += f->packets;
+}
+
+/* What a packet gave: the sample, and the times of its flow, if it has one. */
+struct found {
+	struct rtt_sample sample;
+	struct pp_times *times;
+};
+
+static __always_inline enum rtt_outcome look_tcp(const struct lqos_frame *f,
+						 struct found *out)
+{
+	struct pp_times *times = NULL;
+	struct rtt_flow *flow = NULL;
+	enum rtt_outcome outcome;
+	struct rtt_segment s = {};
+	struct lqos_flow *known;
+	__u32 index = f->pkt.flow, tag;
+	struct rtt_syn *syn;
+	bool fresh = false;
+
+	if (segment_read(f->data, f->data_end, &f->pkt, &s))
+		return RTT_NONE;
+	if (!(s.flags & RTT_SYN)) {
+		known = lqos_flow_of(&f->pkt);
+		flow = bpf_map_lookup_elem(&pp_flows, &index);
+		times = bpf_map_lookup_elem(&pp_times, &index);
+		if (!known || !flow || !times)
+			return RTT_NONE;
+		out->times = times;
+		s.coarse = known->last_seen >> RTT_UNIT_SHIFT;
+		if (f->segment && f->segment < s.len)
+			s.first = f->segment;
+		fresh = is_fresh(flow, f);
+		if (fresh)
+			empty(flow, times, f->pkt.generation);
+		if (pp_watched)
+			count_payload(f, times, s.len);
+	}
+	if (!flow || fresh) {
+		syn = find_syn(f, &tag);
+		if (syn && !flow)
+			return rtt_handshake(syn, tag, &s, &out->sample);
+		outcome = syn && flow
+				  ? rtt_established(flow, (void *)times, syn,
+						    tag, &s, &out->sample)
+				  : RTT_NONE;
+		if (!flow || outcome != RTT_NONE)
+			return outcome;
+	}
+	return rtt_segment(flow, (void *)times, &s, &out->sample);
+}
+
+static __always_inline enum rtt_outcome
+look_probe(const struct lqos_frame *f, enum rtt_kind kind, struct found *out)
+{
+	__u32 way = lqos_direction(&f->pkt), number, index;
+	struct rtt_probe *probe;
+	union key k;
+	__u64 hash;
+	int what;
+
+	what = probe_read(f->data, f->data_end, &f->pkt, &number);
+	if (!what || segment_key(f->data, f->data_end, &f->pkt, &k.key))
+		return RTT_NONE;
+	hash = key_hash(&k, pp_seed ^ (__u64)number << 7);
+	index = hash & (PP_PROBES - 1);
+	probe = bpf_map_lookup_elem(&pp_probes, &index);
+	if (!probe)
+		return RTT_NONE;
+	if (what == 2)
+		return rtt_told(probe, hash >> 32 | 1, way, kind, &out->sample);
+	rtt_ask(probe, hash >> 32 | 1, way);
+	return RTT_NONE;
+}
+
+static __always_inline enum rtt_outcome look_quic(const struct lqos_frame *f,
+						  struct found *out)
+{
+	__u32 index = f->pkt.flow, cid = 0;
+	struct pp_times *times;
+	struct rtt_flow *flow;
+	enum rtt_quic type;
+
+	flow = bpf_map_lookup_elem(&pp_flows, &index);
+	times = bpf_map_lookup_elem(&pp_times, &index);
+	if (!index || !flow || !times)
+		return RTT_NONE;
+	out->times = times;
+	if (is_fresh(flow, f))
+		empty(flow, times, f->pkt.generation);
+	type = quic_read(f->data, f->data_end, f->pkt.l4_off + LQOS_UDP_HEADER,
+			 &cid);
+	return rtt_quic(flow, lqos_direction(&f->pkt), type, cid, &out->sample);
+}
+
+static __always_inline bool has_port(const struct lqos_frame *f, __u16 port)
+{
+	const __u16 *udp = segment_at(f->data, f->pkt.l4_off);
+
+	return f->pkt.l4_off && (void *)(udp + 2) <= f->data_end &&
+	       (udp[0] == bpf_htons(port) || udp[1] == bpf_htons(port));
+}
+
+static __always_inline void look(const struct lqos_frame *f)
+{
+	enum rtt_outcome outcome = RTT_NONE;
+	__u8 proto = f->pkt.l4_proto;
+	struct found found = {};
+
+	if (proto == SEGMENT_TCP && pp_tcp)
+		outcome = look_tcp(f, &found);
+	else if (proto == SEGMENT_UDP && pp_quic && has_port(f, QUIC_PORT))
+		outcome = look_quic(f, &found);
+	else if (proto == SEGMENT_UDP && pp_dns && has_port(f, PROBE_DNS))
+		outcome = look_probe(f, RTT_DNS, &found);
+	else if ((proto == SEGMENT_ICMP || proto == SEGMENT_ICMPV6) && pp_icmp)
+		outcome = look_probe(f, RTT_ICMP, &found);
+	if (outcome != RTT_NONE)
+		settle(f, outcome, &found.sample, found.times);
+}
+
+LQOS_OBSERVER(pp_look, look)
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* top.c - the busiest flows, those of an address, and how many there are. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "modules/flow/flow.h"
+
+enum { LIMIT = 20, LIMIT_MAX = 1000, OFFSET_MAX = 100000 };
+
+/* Which flows are meant. */
+struct filter {
+	bool by_ip;
+	struct lqos_ip_range range;
+	const char *circuit; /* NULL: any */
+	int proto;	     /* 0: any */
+};
+
+/* The best so far: a heap, the worst of them on top. */
+struct pick {
+	uint64_t value;
+	uint32_t index;
+};
+
+struct picks {
+	struct pick *heap;
+	size_t n, room;
+	uint64_t total; /* that the filter lets through */
+};
+
+/* ---- What is asked for ----------------------------------------------------
+ */
+
+static int fail(struct lqos_call *call, const char *key, const char *expected)
+{
+	return lqos_call_fail(call, -EINVAL, "%s: expected %s", key, expected);
+}
+
+static int read_number(struct lqos_call *call, const char *key, json_int_t min,
+		       json_int_t max, json_int_t *out)
+{
+	const json_t *given = json_object_get(lqos_call_params(call), key);
+	json_int_t value = json_integer_value(given);
+
+	if (!given)
+		return 0;
+	if (!json_is_integer(given) || value < min || value > max)
+		return lqos_call_fail(call, -EINVAL,
+				      "%s: expected a number from "
+				      "%" JSON_INTEGER_FORMAT
+				      " to %" JSON_INTEGER_FORMAT,
+				      key, min, max);
+	*out = value;
+	return 0;
+}
+
+static int read_filter(struct lqos_call *call, struct filter *out)
+{
+	const json_t *params = lqos_call_params(call);
+	const json_t *ip = json_object_get(params, "ip");
+	const json_t *circuit = json_object_get(params, "circuit");
+	const json_t *proto = json_object_get(params, "protocol");
+	const char *name = json_string_value(proto) ?: "";
+
+	*out = (struct filter){.by_ip = ip,
+			       .circuit = json_string_value(circuit)};
+	if (ip && (!json_is_string(ip) ||
+		   lqos_ip_range_parse(json_string_value(ip), &out->range)))
+		return fail(call, "ip", "an address or prefix");
+	if (circuit && !out->circuit)
+		return fail(call, "circuit", "the id of a circuit");
+	if (!proto)
+		return 0;
+	out->proto = !strcasecmp(name, "tcp")	   ? IPPROTO_TCP
+		     : !strcasecmp(name, "udp")	   ? IPPROTO_UDP
+		     : !strcasecmp(name, "icmp")   ? IPPROTO_ICMP
+		     : !strcasecmp(name, "icmpv6") ? IPPROTO_ICMPV6
+						   : 0;
+	return out->proto ? 0
+			  : fail(call, "protocol", "tcp, udp, icmp or icmpv6");
+}
+
+static bool matches(const struct flow_module *m, const struct filter *f,
+		    const struct lqos_flow *flow)
+{
+	const struct lqos_flow_key *k = &flow->key;
+	const struct lqos_subscriber *s;
+
+	if (f->proto && k->proto != f->proto)
+		return false;
+	if (f->by_ip && !lqos_ip_range_has(&f->range, k))
+		return false;
+	if (!f->circuit)
+		return true;
+	s = lqos_subscriber(m->ctx, flow->slot);
+	return s && !strcmp(s->circuit_id, f->circuit);
+}
+
+/* ---- The best -------------------------------------------------------------
+ */
+
+/* Of equals the lower slot comes first, so that pages do not overlap. */
+static bool worse(const struct pick *a, const struct pick *b)
+{
+	if (a->value != b->value)
+		return a->value < b->value;
+	return a->index > b->index;
+}
+
+static void swap(struct pick *a, struct pick *b)
+{
+	struct pick c = *a;
+
+	*a = *b;
+	*b = c;
+}
+
+static void offer(struct picks *p, struct pick pick)
+{
+	size_t i, child;
+
+	p->total++;
+	if (p->n < p->room) {
+		p->heap[p->n] = pick;
+		for (i = p->n++; i && worse(&p->heap[i], &p->heap[(i - 1) / 2]);
+		     i = (i - 1) / 2)
+			swap(&p->heap[i], &p->heap[(i - 1) / 2]);
+		return;
+	}
+	if (!p->room || !worse(&p->heap[0], &pick))
+		return;
+	p->heap[0] = pick;
+	for (i = 0; (child = 2 * i + 1) < p->n; i = child) {
+		if (child + 1 < p->n &&
+		    worse(&p->heap[child + 1], &p->heap[child]))
+			child++;
+		if (!worse(&p->heap[child], &p->heap[i]))
+			return;
+		swap(&p->heap[i], &p->heap[child]);
+	}
+}
+
+static int best_first(const void *a, const void *b)
+{
+	return worse(a, b) ? 1 : -1;
+}
+
+/* The column that name is, or is the end of: "bytes" is flow.bytes, "rtt" the
+ * first that ends so.  -EINVAL: there is none. */
+static int find_column(const struct flow_module *m, const char *name,
+		       uint32_t *out)
+{
+	uint32_t n = lqos_flow_columns(m->ctx), i;
+	size_t len = strlen(name), have;
+	const char *whole;
+
+	for (i = 0; i < n; i++) {
+		lqos_flow_column(m->ctx, i, &whole);
+		have = strlen(whole);
+		if (!strcmp(whole, name) ||
+		    (have > len && whole[have - len - 1] == '.' &&
+		     !strcmp(whole + have - len, name))) {
+			*out = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static void search(const struct flow_module *m, const struct filter *f,
+		   uint32_t column, struct picks *out)
+{
+	const struct lqos_flow *flows;
+	uint32_t slots, n = lqos_flows(m->ctx, &flows, &slots), i;
+	uint64_t value;
+
+	for (i = 1; i < n; i++) {
+		if (!flows[i].used || !matches(m, f, &flows[i]))
+			continue;
+		value = lqos_flow_value(m->ctx, column, i);
+		offer(out,
+		      (struct pick){value == LQOS_NO_VALUE ? 0 : value, i});
+	}
+	qsort(out->heap, out->n, sizeof(*out->heap), best_first);
+}
+
+static json_t *list(const struct flow_module *m, const struct picks *p,
+		    size_t offset)
+{
+	json_t *flows = json_array();
+	uint64_t now = flow_now();
+	struct flow_copy c;
+	size_t i;
+
+	for (i = offset; i < p->n; i++)
+		if (!flow_read(m, p->heap[i].index, &c))
+			json_array_append_new(flows, flow_record(m, &c, now));
+	return flows;
+}
+
+static int no_column(struct lqos_call *call, const struct flow_module *m)
+{
+	char names[512] = "";
+	const char *name;
+	uint32_t i;
+
+	for (i = 0; i < lqos_flow_columns(m->ctx); i++) {
+		lqos_flow_column(m->ctx, i, &name);
+		if (strlen(names) + strlen(name) + 3 < sizeof(names))
+			strcat(strcat(names, i ? ", " : ""), name);
+	}
+	return lqos_call_fail(call, -EINVAL, "sort: expected one of %s", names);
+}
+
+static int run_top(struct lqos_call *call, void *arg)
+{
+	const json_t *sort = json_object_get(lqos_call_params(call), "sort");
+	const char *name = json_string_value(sort) ?: "rate";
+	json_int_t limit = LIMIT, offset = 0;
+	const struct flow_module *m = arg;
+	struct picks picks = {};
+	struct filter filter;
+	uint32_t column;
+	int rc;
+
+	rc = read_filter(call, &filter);
+	if (!rc)
+		rc = read_number(call, "limit", 1, LIMIT_MAX, &limit);
+	if (!rc)
+		rc = read_number(call, "offset", 0, OFFSET_MAX, &offset);
+	if (rc)
+		return rc;
+	if ((sort && !json_is_string(sort)) || find_column(m, name, &column))
+		return no_column(call, m);
+	picks.room = limit + offset;
+	picks.heap = calloc(picks.room, sizeof(*picks.heap));
+	if (!picks.heap)
+		return lqos_call_fail(call, -ENOMEM, "too many flows");
+	search(m, &filter, column, &picks);
+	lqos_call_result(call, json_pack("{s:I,s:I,s:o}", "total",
+					 (json_int_t)picks.total, "offset",
+					 (json_int_t)offset, "flows",
+					 list(m, &picks, offset)));
+	free(picks.heap);
+	return 0;
+}
+
+static int run_by_ip(struct lqos_call *call, void *arg)
+{
+	if (!json_object_get(lqos_call_params(call), "ip"))
+		return fail(call, "ip", "an address or prefix");
+	return run_top(call, arg);
+}
+
+/* ---- How many -------------------------------------------------------------
+ */
+
+static int run_count(struct lqos_call *call, void *arg)
+{
+	uint32_t tcp = 0, udp = 0, icmp = 0, unknown = 0, one_way = 0,
+		 closed = 0;
+	const struct flow_module *m = arg;
+	const struct lqos_flow *flows, *f;
+	struct filter filter;
+	uint32_t slots, n, i;
+	int rc = read_filter(call, &filter);
+
+	if (rc)
+		return rc;
+	n = lqos_flows(m->ctx, &flows, &slots);
+	for (i = 1; i < n; i++) {
+		f = &flows[i];
+		if (!f->used || !matches(m, &filter, f))
+			continue;
+		tcp += f->key.proto == IPPROTO_TCP;
+		udp += f->key.proto == IPPROTO_UDP;
+		icmp += f->key.proto == IPPROTO_ICMP ||
+			f->key.proto == IPPROTO_ICMPV6;
+		unknown += !f->slot;
+		one_way += !(f->way[0] & f->way[1] & LQOS_FLOW_SEEN);
+		closed += (f->way[0] | f->way[1]) & LQOS_FLOW_RST ||
+			  f->way[0] & f->way[1] & LQOS_FLOW_FIN;
+	}
+	lqos_call_result(
+		call,
+		json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "flows",
+			  (json_int_t)tcp + udp + icmp, "tcp", (json_int_t)tcp,
+			  "udp", (json_int_t)udp, "icmp", (json_int_t)icmp,
+			  "of_unknown_hosts", (json_int_t)unknown, "one_way",
+			  (json_int_t)one_way, "closed", (json_int_t)closed,
+			  "room", (json_int_t)slots - 1));
+	return 0;
+}
+
+#define FILTERS "ip?: string, circuit?: string, protocol?: string"
+
+static const struct lqos_command commands[] = {
+	{.name = "top",
+	 .params = "{sort?: string, limit?: number, offset?: number, " FILTERS
+		   "}",
+	 .help = "Flows, most first: by rate, bytes, packets, retransmits, rtt",
+	 .run = run_top},
+	{.name = "by_ip",
+	 .params = "{ip: string, sort?: string, limit?: number, offset?: "
+		   "number, circuit?: string, protocol?: string}",
+	 .help = "Flows of an address or prefix, at either end",
+	 .run = run_by_ip},
+	{.name = "count",
+	 .params = "{" FILTERS "}",
+	 .help = "How many flows there are",
+	 .run = run_count},
+};
+
+int flow_add_commands(struct flow_module *m)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; !rc && i < sizeof(commands) / sizeof(commands[0]); i++)
+		rc = lqos_command_add(m->ctx, &commands[i], m);
+	return rc;
+}

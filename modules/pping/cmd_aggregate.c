@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cmd_aggregate.c - RTTs and traffic by network and interval.
+ *
+ * The daemon sends samples, no packets: traffic is how far the counters of a
+ * flow have come from one of its samples to the next.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "core/cleanup.h"
+#include "modules/pping/cmd_aggregate.h"
+#include "modules/pping/cmd_rtts.h"
+
+#define NS_PER_S  UINT64_C(1000000000)
+#define NS_PER_MS 1e6
+
+enum {
+	SUBNETS_MAX = 16384, /* of each family, as in ePPing */
+	FLOWS_MAX = 1 << 18,
+	FLOW_IDLE_S = 300,    /* then it is forgotten */
+	FLOW_ANOTHER_S = 10, /* samples are never that late */
+	ADDRESS = sizeof(struct in6_addr),
+};
+
+struct counts {
+	uint64_t packets, bytes;
+};
+
+enum protocol { TCP, UDP, ICMP, ICMPV6, OTHER, PROTOCOLS };
+
+static const char *const protocol_names[PROTOCOLS] = {
+	[TCP] = "TCP",	     [UDP] = "UDP",	[ICMP] = "ICMP",
+	[ICMPV6] = "ICMPv6", [OTHER] = "other",
+};
+
+/* Two kinds only: whether a packet had TCP timestamps is not in a sample. */
+struct traffic {
+	struct counts tcp, other;
+};
+
+struct network {
+	uint8_t family; /* 4 or 6: IPv4 is told first */
+	uint8_t length;
+	uint8_t address[ADDRESS];
+};
+
+struct subnet {
+	struct network network;
+	struct traffic rx, tx; /* from it, to it */
+	struct rtts *rtts;     /* NULL: none */
+};
+
+/* The end with the lower address comes first, whoever answers. */
+struct flow_key {
+	uint8_t address[2][ADDRESS];
+	uint16_t port[2];
+	uint8_t family;
+	uint8_t protocol;
+};
+
+struct flow {
+	struct flow_key key;
+	struct counts sent[2]; /* by either end */
+	uint64_t seen;
+	TAILQ_ENTRY(flow) by_age;
+};
+
+struct pping_aggregate {
+	const struct pping_aggregate_options *o;
+	void *subnets; /* tsearch() trees */
+	unsigned int n_subnets[2];
+	void *flows;
+	unsigned int n_flows;
+	TAILQ_HEAD(, flow) by_age;
+	struct counts total[PROTOCOLS];
+	uint64_t lost_frames, lost_samples;
+};
+
+/* ---- Networks ------------------------------------------------------------ */
+
+static int compare_subnets(const void *a, const void *b)
+{
+	return memcmp(&((const struct subnet *)a)->network,
+		      &((const struct subnet *)b)->network,
+		      sizeof(struct network));
+}
+
+static void free_subnet(void *node)
+{
+	struct subnet *subnet = node;
+
+	free(subnet->rtts);
+	free(subnet);
+}
+
+static void cut(struct network *network, unsigned int length)
+{
+	unsigned int whole = length / 8, rest = length % 8;
+
+	network->length = (uint8_t)length;
+	if (rest)
+		network->address[whole++] &= (uint8_t)(0xff00 >> rest);
+	memset(network->address + whole, 0, ADDRESS - whole);
+}
+
+static int find_subnet(struct pping_aggregate *a, uint8_t family,
+		       const uint8_t address[static ADDRESS],
+		       struct subnet **out)
+{
+	struct subnet wanted = {.network.family = family};
+	unsigned int *n = &a->n_subnets[family == 6];
+	struct subnet **found;
+
+	memcpy(wanted.network.address, address, ADDRESS);
+	cut(&wanted.network, family == 4 ? a->o->v4_length : a->o->v6_length);
+	found = tfind(&wanted, &a->subnets, compare_subnets);
+	/* Where there are too many, the rest is told as one. */
+	if (!found && *n >= SUBNETS_MAX) {
+		cut(&wanted.network, 0);
+		found = tfind(&wanted, &a->subnets, compare_subnets);
+	}
+	if (!found) {
+		struct subnet *subnet = malloc(sizeof(*subnet));
+
+		if (!subnet)
+			return -ENOMEM;
+		*subnet = wanted;
+		found = tsearch(subnet, &a->subnets, compare_subnets);
+		if (!found) {
+			free(subnet);
+			return -ENOMEM;
+		}
+		++*n;
+	}
+	*out = *found;
+	return 0;
+}
+
+static int add_rtt(struct subnet *subnet, uint64_t ns)
+{
+	if (!subnet->rtts)
+		subnet->rtts = calloc(1, sizeof(*subnet->rtts));
+	if (!subnet->rtts)
+		return -ENOMEM;
+	rtts_add(subnet->rtts, ns);
+	return 0;
+}
+
+/* ---- Flows --------------------------------------------------------------- */
+
+static int compare_flows(const void *a, const void *b)
+{
+	return memcmp(&((const struct flow *)a)->key,
+		      &((const struct flow *)b)->key, sizeof(struct flow_key));
+}
+
+static void forget_flow(struct pping_aggregate *a, struct flow *flow)
+{
+	tdelete(flow, &a->flows, compare_flows);
+	TAILQ_REMOVE(&a->by_age, flow, by_age);
+	a->n_flows--;
+	free(flow);
+}
+
+static int new_flow(struct pping_aggregate *a, const struct flow *wanted,
+		    struct flow **out)
+{
+	struct flow *flow;
+
+	if (a->n_flows >= FLOWS_MAX)
+		forget_flow(a, TAILQ_FIRST(&a->by_age));
+	flow = malloc(sizeof(*flow));
+	if (!flow)
+		return -ENOMEM;
+	*flow = *wanted;
+	if (!tsearch(flow, &a->flows, compare_flows)) {
+		free(flow);
+		return -ENOMEM;
+	}
+	TAILQ_INSERT_TAIL(&a->by_age, flow, by_age);
+	a->n_flows++;
+	*out = flow;
+	return 0;
+}
+
+static uint8_t read_address(const char *text, uint8_t to[static ADDRESS])
+{
+	memset(to, 0, ADDRESS);
+	if (inet_pton(AF_INET, text, to) == 1)
+		return 4;
+	return inet_pton(AF_INET6, text, to) == 1 ? 6 : 0;
+}
+
+static enum protocol protocol_of(const char *name)
+{
+	for (int i = 0; i < OTHER; i++)
+		if (!strcmp(protocol_names[i], name))
+			return i;
+	return OTHER;
+}
+
+/* Which end src is. */
+static int order(struct flow_key *key, const struct pping_tuple *t,
+		 const uint8_t src[static ADDRESS],
+		 const uint8_t dest[static ADDRESS])
+{
+	int way = memcmp(src, dest, ADDRESS);
+	int at = way ? way > 0 : t->src_port > t->dest_port;
+
+	memcpy(key->address[at], src, ADDRESS);
+	memcpy(key->address[!at], dest, ADDRESS);
+	key->port[at] = (uint16_t)t->src_port;
+	key->port[!at] = (uint16_t)t->dest_port;
+	return at;
+}
+
+static bool is(const char *a, const char *b)
+{
+	return !strcmp(a, b);
+}
+
+/* Has it begun no earlier than what its first sample is of? */
+static bool begins_here(const struct pping_sample *s)
+{
+	return is(s->kind, "handshake") || is(s->kind, "quic") ||
+	       s->rec_packets <= 1;
+}
+
+/* Has another flow begun between the same ends?  A sample that comes after a
+ * later one has lower counters, too. */
+static bool is_another(const struct flow *flow, const struct pping_sample *s,
+		       const struct counts now[2])
+{
+	bool lower = now[0].packets < flow->sent[0].packets ||
+		     now[1].packets < flow->sent[1].packets;
+
+	return lower && (is(s->kind, "handshake") ||
+			 s->tuple.timestamp >
+				 flow->seen + FLOW_ANOTHER_S * NS_PER_S);
+}
+
+static struct counts advance(struct counts *from, struct counts to)
+{
+	struct counts by = {};
+
+	if (to.packets > from->packets) {
+		by.packets = to.packets - from->packets;
+		from->packets = to.packets;
+	}
+	if (to.bytes > from->bytes) {
+		by.bytes = to.bytes - from->bytes;
+		from->bytes = to.bytes;
+	}
+	return by;
+}
+
+/* by: what src and dest have sent since the last sample of the flow. */
+static int follow_flow(struct pping_aggregate *a, const struct pping_sample *s,
+		       uint8_t family, const uint8_t src[static ADDRESS],
+		       const uint8_t dest[static ADDRESS], struct counts by[2])
+{
+	struct flow wanted = {
+		.key.family = family,
+		.key.protocol = protocol_of(s->tuple.protocol),
+	};
+	int at = order(&wanted.key, &s->tuple, src, dest), rc = 0;
+	struct counts now[2];
+	struct flow **found, *flow;
+
+	now[at] = (struct counts){s->rec_packets, s->rec_bytes};
+	now[!at] = (struct counts){s->sent_packets, s->sent_bytes};
+	found = tfind(&wanted, &a->flows, compare_flows);
+	if (found) {
+		flow = *found;
+		if (is_another(flow, s, now))
+			memset(flow->sent, 0, sizeof(flow->sent));
+	} else {
+		if (!begins_here(s))
+			memcpy(wanted.sent, now, sizeof(now));
+		rc = new_flow(a, &wanted, &flow);
+		if (rc)
+			return rc;
+	}
+	by[0] = advance(&flow->sent[at], now[at]);
+	by[1] = advance(&flow->sent[!at], now[!at]);
+	if (s->tuple.timestamp > flow->seen)
+		flow->seen = s->tuple.timestamp;
+	TAILQ_REMOVE(&a->by_age, flow, by_age);
+	TAILQ_INSERT_TAIL(&a->by_age, flow, by_age);
+	return 0;
+}
+
+static void forget_idle(struct pping_aggregate *a, uint64_t now)
+{
+	struct flow *flow;
+
+	while ((flow = TAILQ_FIRST(&a->by_age)) &&
+	       flow->seen + FLOW_IDLE_S * NS_PER_S < now)
+		forget_flow(a, flow);
+}
+
+/* ---- Samples ------------------------------------------------------------- */
+
+static void add_counts(struct counts *to, struct counts by)
+{
+	to->packets += by.packets;
+	to->bytes += by.bytes;
+}
+
+static void add_traffic(struct traffic *to, enum protocol protocol,
+			struct counts by)
+{
+	add_counts(protocol == TCP ? &to->tcp : &to->other, by);
+}
+
+int pping_aggregate_add(struct pping_aggregate *a, const struct pping_sample *s)
+{
+	enum protocol protocol = protocol_of(s->tuple.protocol);
+	uint8_t address[2][ADDRESS]; /* of src and dest */
+	uint8_t family = read_address(s->tuple.src_ip, address[0]);
+	struct subnet *subnet[2];
+	struct counts by[2];
+	int rc = 0;
+
+	if (!family || family != read_address(s->tuple.dest_ip, address[1]))
+		return -EPROTO;
+	for (int i = 0; i < 2 && !rc; i++)
+		rc = find_subnet(a, family, address[i], &subnet[i]);
+	if (!rc)
+		rc = follow_flow(a, s, family, address[0], address[1], by);
+	if (rc)
+		return rc;
+	for (int i = 0; i < 2; i++) {
+		add_traffic(&subnet[i]->rx, protocol, by[i]);
+		add_traffic(&subnet[i]->tx, protocol, by[!i]);
+		add_counts(&a->total[protocol], by[i]);
+	}
+	return add_rtt(subnet[a->o->reverse], s->rtt);
+}
+
+void pping_aggregate_lost(struct pping_aggregate *a, uint64_t frames,
+			  uint64_t samples)
+{
+	a->lost_frames += frames;
+	a->lost_samples += samples;
+}
+
+/* ---- Records as text ----------------------------------------------------- */
+
+static void network_text(const struct network *network, char *buf, size_t size)
+{
+	size_t len;
+
+	inet_ntop(network->family == 4 ? AF_INET : AF_INET6, network->address,
+		  buf, size);
+	len = strlen(buf);
+	snprintf(buf + len, size - len, "/%u", network->length);
+}
+
+/* "NAME=N", if it is any. */
+static void print_count(FILE *f, const char *name, uint64_t n, const char **gap)
+{
+	if (!n)
+		return;
+	fprintf(f, "%s%s=%" PRIu64, *gap, name, n);
+	*gap = ", ";
+}
+
+static void print_subnet(struct pping_output *out, const struct subnet *subnet,
+			 uint64_t now)
+{
+	const struct rtts *r = subnet->rtts;
+	char name[INET6_ADDRSTRLEN + 4];
+
+	network_text(&subnet->network, name, sizeof(name));
+	pping_output_time(out, now);
+	fprintf(out->f,
+		": %s -> rxpkts=%" PRIu64 ", rxbytes=%" PRIu64
+		", txpkts=%" PRIu64 ", txbytes=%" PRIu64,
+		name, subnet->rx.tcp.packets + subnet->rx.other.packets,
+		subnet->rx.tcp.bytes + subnet->rx.other.bytes,
+		subnet->tx.tcp.packets + subnet->tx.other.packets,
+		subnet->tx.tcp.bytes + subnet->tx.other.bytes);
+	if (r)
+		fprintf(out->f,
+			", rtt-count=%" PRIu64
+			", min=%.6g ms, mean=%g ms, median=%g ms, p95=%g ms, "
+			"max=%.6g ms",
+			r->count, (double)r->min / NS_PER_MS,
+			(double)rtts_mean(r) / NS_PER_MS,
+			(double)rtts_percentile(r, 50) / NS_PER_MS,
+			(double)rtts_percentile(r, 95) / NS_PER_MS,
+			(double)r->max / NS_PER_MS);
+	fputc('\n', out->f);
+}
+
+static void print_totals(const struct pping_aggregate *a,
+			 struct pping_output *out, uint64_t now)
+{
+	const char *gap = "", *inner;
+
+	pping_output_time(out, now);
+	fputs(": ", out->f);
+	for (int i = 0; i < PROTOCOLS; i++) {
+		if (!a->total[i].packets)
+			continue;
+		fprintf(out->f, "%s%s=(", gap, protocol_names[i]);
+		gap = ", ";
+		inner = "";
+		print_count(out->f, "pkts", a->total[i].packets, &inner);
+		print_count(out->f, "bytes", a->total[i].bytes, &inner);
+		fputc(')', out->f);
+	}
+	if (!*gap)
+		fputs("pkts=0, bytes=0", out->f);
+	if (a->lost_frames || a->lost_samples) {
+		fputs(", errors=(", out->f);
+		inner = "";
+		print_count(out->f, "lost-frames", a->lost_frames, &inner);
+		print_count(out->f, "lost-samples", a->lost_samples, &inner);
+		fputc(')', out->f);
+	}
+	fputc('\n', out->f);
+}
+
+/* ---- Records as JSON ----------------------------------------------------- */
+
+static void set_count(json_t *object, const char *name, uint64_t n)
+{
+	if (n)
+		json_object_set_new(object, name, json_integer((json_int_t)n));
+}
+
+static void set_counts(json_t *object, const char *name,
+		       const struct counts *counts)
+{
+	json_t *both;
+
+	if (!counts->packets)
+		return;
+	both = json_object();
+	set_count(both, "packets", counts->packets);
+	set_count(both, "bytes", counts->bytes);
+	json_object_set_new(object, name, both);
+}
+
+static json_t *traffic_json(const struct traffic *traffic)
+{
+	json_t *object = json_object();
+
+	set_counts(object, "TCP", &traffic->tcp);
+	set_counts(object, "other", &traffic->other);
+	return object;
+}
+
+static void set_rtts(json_t *object, const struct rtts *r)
+{
+	json_t *histogram = json_array();
+
+	set_count(object, "count_rtt", r->count);
+	json_object_set_new(object, "min_rtt", json_integer(r->min));
+	json_object_set_new(object, "mean_rtt", json_integer(rtts_mean(r)));
+	json_object_set_new(object, "median_rtt",
+			    json_integer(rtts_percentile(r, 50)));
+	json_object_set_new(object, "p95_rtt",
+			    json_integer(rtts_percentile(r, 95)));
+	json_object_set_new(object, "max_rtt", json_integer(r->max));
+	for (size_t i = 0; i < rtts_bins(r); i++)
+		json_array_append_new(histogram, json_integer(r->bins[i]));
+	json_object_set_new(object, "histogram", histogram);
+}
+
+static int subnet_json(struct pping_output *out, const struct subnet *subnet,
+		       uint64_t now)
+{
+	char name[INET6_ADDRSTRLEN + 4];
+	json_t *object;
+
+	network_text(&subnet->network, name, sizeof(name));
+	object = json_pack("{s:I,s:s,s:o,s:o}", "timestamp", (json_int_t)now,
+			   "ip_prefix", name, "rx_stats",
+			   traffic_json(&subnet->rx), "tx_stats",
+			   traffic_json(&subnet->tx));
+	if (object && subnet->rtts)
+		set_rtts(object, subnet->rtts);
+	return pping_output_object(out, object);
+}
+
+static int totals_json(const struct pping_aggregate *a,
+		       struct pping_output *out, uint64_t now)
+{
+	json_t *protocols = json_object(), *errors = json_object();
+
+	for (int i = 0; i < PROTOCOLS; i++)
+		set_counts(protocols, protocol_names[i], &a->total[i]);
+	set_count(errors, "lost_frames", a->lost_frames);
+	set_count(errors, "lost_samples", a->lost_samples);
+	return pping_output_object(
+		out, json_pack("{s:I,s:o,s:{},s:o}", "timestamp",
+			       (json_int_t)now, "protocol_counters", protocols,
+			       "ecn_counters", "errors", errors));
+}
+
+/* ---- Reports ------------------------------------------------------------- */
+
+int pping_aggregate_head(const struct pping_aggregate *a,
+			 struct pping_output *out, uint64_t now)
+{
+	if (pping_output_is_json(out))
+		return pping_output_object(
+			out,
+			json_pack("{s:I,s:i,s:i,s:I,s:I,s:i,s:i}", "timestamp",
+				  (json_int_t)now, "bins", RTTS_BINS,
+				  "bin_width_ns", RTTS_BIN_NS,
+				  "aggregation_interval_ns",
+				  (json_int_t)(a->o->seconds * NS_PER_S),
+				  "timeout_interval_ns",
+				  (json_int_t)(FLOW_IDLE_S * NS_PER_S),
+				  "ipv4_prefix_len", (int)a->o->v4_length,
+				  "ipv6_prefix_len", (int)a->o->v6_length));
+	fprintf(out->f,
+		"Aggregating RTTs in histograms with %d %g ms wide bins every "
+		"%u seconds\n",
+		RTTS_BINS, RTTS_BIN_NS / NS_PER_MS, a->o->seconds);
+	return 0;
+}
+
+struct report {
+	struct pping_output *out;
+	uint64_t now;
+	int rc;
+};
+
+static void report_subnet(const void *node, VISIT which, void *arg)
+{
+	const struct subnet *subnet = *(struct subnet *const *)node;
+	struct report *report = arg;
+
+	if (report->rc || (which != postorder && which != leaf))
+		return;
+	if (pping_output_is_json(report->out))
+		report->rc = subnet_json(report->out, subnet, report->now);
+	else
+		print_subnet(report->out, subnet, report->now);
+}
+
+static void start_interval(struct pping_aggregate *a)
+{
+	tdestroy(a->subnets, free_subnet);
+	a->subnets = NULL;
+	memset(a->n_subnets, 0, sizeof(a->n_subnets));
+	memset(a->total, 0, sizeof(a->total));
+	a->lost_frames = a->lost_samples = 0;
+}
+
+int pping_aggregate_report(struct pping_aggregate *a, struct pping_output *out,
+			   uint64_t now)
+{
+	struct report report = {.out = out, .now = now};
+
+	twalk_r(a->subnets, report_subnet, &report);
+	if (!report.rc && pping_output_is_json(out))
+		report.rc = totals_json(a, out, now);
+	else if (!report.rc)
+		print_totals(a, out, now);
+	start_interval(a);
+	forget_idle(a, now);
+	return report.rc;
+}
+
+int pping_aggregate_new(struct pping_aggregate **out,
+			const struct pping_aggregate_options *o)
+{
+	struct pping_aggregate *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return -ENOMEM;
+	a->o = o;
+	TAILQ_INIT(&a->by_age);
+	*out = a;
+	return 0;
+}
+
+void pping_aggregate_free(struct pping_aggregate **a)
+{
+	struct flow *flow;
+
+	if (!*a)
+		return;
+	start_interval(*a);
+	while ((flow = TAILQ_FIRST(&(*a)->by_age)))
+		forget_flow(*a, flow);
+	free(*a);
+	*a = NULL;
+}

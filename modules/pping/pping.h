@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of the pping module share. */
+#ifndef MODULES_PPING_PPING_H
+#define MODULES_PPING_PPING_H
+
+#include <jansson.h>
+
+#include "core/lqos/module.h"
+#include "core/lqos/packet.h"
+#include "bpf/pping.h"
+
+struct pping_bpf;
+
+struct pping_config {
+	bool tcp, icmp, dns, quic;
+	bool exact;
+	uint32_t window;		   /* seconds */
+	uint32_t prefixes;		   /* 0: no table */
+	uint32_t ipv4_prefix, ipv6_prefix; /* lengths */
+};
+
+/* What the samples of one side were lately. */
+struct rtt_stats {
+	uint32_t samples;
+	uint64_t min, mean, max, p50, p90, p99; /* ns; 0 without samples */
+};
+
+struct pping {
+	struct lqos_ctx *ctx;
+	const struct pping_config *config;
+	struct pping_bpf *skel;
+	struct pp_hist *hists;	      /* by subscriber slot */
+	struct pp_hist *totals;	      /* by CPU */
+	const struct pp_times *times; /* by flow slot */
+	const struct pp_set *prefixes;
+	const uint64_t *evicted, *lost; /* by CPU */
+	uint32_t cpus, sets, slots;
+	struct window **windows; /* by subscriber slot; NULL: no samples yet */
+	struct window *total;
+};
+
+/* ---- window.c: histograms of the last seconds -----------------------------
+ */
+
+/* The samples of one side, as counted in a histogram that is not written to any
+ * more. */
+void rtt_stats_of(const uint32_t bucket[PP_BUCKETS], uint64_t min, uint64_t sum,
+		  struct rtt_stats *out);
+/* What was seen of late; all 0: nothing. */
+struct rtt_stats pping_stats(struct pping *p, uint32_t slot, enum pp_side side);
+struct rtt_stats pping_total(struct pping *p, enum pp_side side);
+/* Adds what slot has had of late to bucket. */
+void pping_add_window(struct pping *p, uint32_t slot, enum pp_side side,
+		      uint32_t bucket[PP_BUCKETS], uint64_t *min,
+		      uint64_t *sum);
+/* A count of what became of chances to measure, since the slot is its owner's;
+ * of all CPUs. */
+uint64_t pping_outcome(const struct pping *p, uint32_t slot, enum pp_side side,
+		       uint32_t outcome);
+uint64_t pping_total_outcome(const struct pping *p, enum pp_side side,
+			     uint32_t outcome);
+/* Index behind the outcomes: how many samples were inexact. */
+enum { PPING_INEXACT = PP_OUTCOMES };
+
+int pping_new_windows(struct pping *p);
+
+/* ---- columns.c ------------------------------------------------------------
+ */
+
+int pping_add_columns(struct pping *p);
+
+/* ---- samples.c: the topics pping.samples and pping.flows -------------------
+ */
+
+int pping_add_topics(struct pping *p);
+
+/* ---- lists.c: pping.subscribers, pping.nodes, pping.prefixes ---------------
+ */
+
+int pping_add_commands(struct pping *p);
+
+#endif /* MODULES_PPING_PPING_H */

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * window.c - histograms of the last seconds.
+ *
+ * The programs only count up.  Of each subscriber with samples two earlier
+ * states are kept, half a window apart; what has been added since the older one
+ * is what was seen of late.  Low halves of the counters are enough for that, as
+ * a state is replaced before any can have grown by more.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bpf/lib/rtt.h"
+#include "modules/pping/pping.h"
+
+/* Nothing is measured here. */
+static __always_inline __u64 rtt_now(void)
+{
+	return 0;
+}
+
+enum { GROWTH_MAX = 60000 };
+
+_Static_assert((int)PP_BUCKETS == (int)RTT_BUCKETS, "one histogram");
+_Static_assert((int)RTT_OUTCOMES <= (int)PP_OUTCOMES, "room");
+
+struct state {
+	uint64_t taken; /* CLOCK_MONOTONIC, ns; 0: at the beginning */
+	uint64_t sum[PP_SIDES];
+	uint32_t samples[PP_SIDES];
+	uint16_t bucket[PP_SIDES][PP_BUCKETS];
+};
+
+struct window {
+	struct state state[2];
+	int older;		/* of the two */
+	uint32_t min[PP_SIDES]; /* of the half window before; 0: none */
+	uint64_t seq;		/* tick of the stats below; 0: none */
+	struct rtt_stats stats[PP_SIDES];
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- Statistics -----------------------------------------------------------
+ */
+
+/* Where in the buckets the q-th of n samples lies, as if they were spread
+ * evenly over each. */
+static uint64_t quantile(const uint32_t bucket[PP_BUCKETS], uint32_t n,
+			 double q)
+{
+	double rank = q * n, before = 0, floor, width;
+	uint32_t i;
+
+	for (i = 0; i < PP_BUCKETS; i++) {
+		if (before + bucket[i] >= rank && bucket[i])
+			break;
+		before += bucket[i];
+	}
+	if (i == PP_BUCKETS)
+		return 0;
+	floor = (double)rtt_bucket_floor(i);
+	width = (double)(rtt_bucket_floor(i + 1) - rtt_bucket_floor(i));
+	return (uint64_t)(floor + width * (rank - before) / bucket[i]);
+}
+
+void rtt_stats_of(const uint32_t bucket[PP_BUCKETS], uint64_t min, uint64_t sum,
+		  struct rtt_stats *out)
+{
+	struct rtt_stats s = {.min = min};
+	uint32_t i, highest = 0;
+
+	for (i = 0; i < PP_BUCKETS; i++) {
+		s.samples += bucket[i];
+		if (bucket[i])
+			highest = i;
+	}
+	if (s.samples) {
+		s.mean = sum / s.samples;
+		s.max = rtt_bucket_floor(highest + 1);
+		s.p50 = quantile(bucket, s.samples, 0.5);
+		s.p90 = quantile(bucket, s.samples, 0.9);
+		s.p99 = quantile(bucket, s.samples, 0.99);
+		if (s.p50 < min)
+			s.p50 = min;
+	} else {
+		s.min = 0;
+	}
+	*out = s;
+}
+
+/* ---- Windows --------------------------------------------------------------
+ */
+
+static void take_state(struct state *s, struct pp_hist *hist, uint64_t now)
+{
+	int side, i;
+
+	s->taken = now;
+	for (side = 0; side < PP_SIDES; side++) {
+		const struct pp_side_hist *h = &hist->side[side];
+
+		s->sum[side] = h->sum;
+		s->samples[side] = 0;
+		for (i = 0; i < PP_BUCKETS; i++) {
+			s->samples[side] += h->bucket[i];
+			s->bucket[side][i] = (uint16_t)h->bucket[i];
+		}
+	}
+}
+
+/* Half a window on. */
+static void rotate(struct window *w, struct pp_hist *hist, uint64_t now)
+{
+	int side;
+
+	take_state(&w->state[w->older], hist, now);
+	w->older = !w->older;
+	for (side = 0; side < PP_SIDES; side++) {
+		w->min[side] = hist->side[side].min;
+		hist->side[side].min = 0;
+	}
+}
+
+/* The slot is another subscriber's now, who begins with zeros. */
+static bool is_anothers(const struct window *w, const struct pp_hist *hist)
+{
+	const struct state *s = &w->state[!w->older];
+	int side;
+
+	for (side = 0; side < PP_SIDES; side++)
+		if (hist->side[side].outcome[RTT_SAMPLE] < s->samples[side])
+			return true;
+	return false;
+}
+
+static uint32_t grown(const struct state *s, const struct pp_hist *hist)
+{
+	uint32_t n = 0;
+	int side;
+
+	for (side = 0; side < PP_SIDES; side++)
+		n += hist->side[side].outcome[RTT_SAMPLE] - s->samples[side];
+	return n;
+}
+
+static void window_side(const struct window *w, const struct pp_hist *hist,
+			int side, uint32_t bucket[PP_BUCKETS], uint64_t *min,
+			uint64_t *sum)
+{
+	const struct pp_side_hist *h = &hist->side[side];
+	const struct state *s = &w->state[w->older];
+	uint32_t units = h->min;
+	int i;
+
+	for (i = 0; i < PP_BUCKETS; i++)
+		bucket[i] += (uint16_t)(h->bucket[i] - s->bucket[side][i]);
+	if (!units || (w->min[side] && w->min[side] < units))
+		units = w->min[side];
+	if (units && (!*min || (uint64_t)units << RTT_UNIT_SHIFT < *min))
+		*min = (uint64_t)units << RTT_UNIT_SHIFT;
+	*sum += h->sum - s->sum[side];
+}
+
+/* Its statistics are of this tick from here on. */
+static void bring_up_to_date(const struct pping *p, struct window *w,
+			     struct pp_hist *hist)
+{
+	const struct lqos_snapshot *snapshot = lqos_snapshot(p->ctx);
+	uint64_t seq = snapshot ? lqos_snapshot_time(snapshot).seq : 0;
+	uint64_t now = now_ns(), half = p->config->window * 500000000ULL;
+	int side;
+
+	if (w->seq == seq && seq)
+		return;
+	if (is_anothers(w, hist))
+		*w = (struct window){};
+	w->seq = seq;
+	if (now - w->state[!w->older].taken >= half ||
+	    grown(&w->state[w->older], hist) > GROWTH_MAX)
+		rotate(w, hist, now);
+	for (side = 0; side < PP_SIDES; side++) {
+		uint32_t bucket[PP_BUCKETS] = {0};
+		uint64_t min = 0, sum = 0;
+
+		window_side(w, hist, side, bucket, &min, &sum);
+		rtt_stats_of(bucket, min, sum, &w->stats[side]);
+	}
+}
+
+static bool has_samples(const struct pp_hist *hist)
+{
+	return hist->side[0].outcome[RTT_SAMPLE] ||
+	       hist->side[1].outcome[RTT_SAMPLE];
+}
+
+/* NULL: it has had no samples yet. */
+static struct window *window_of(struct pping *p, uint32_t slot)
+{
+	struct window **w = &p->windows[slot];
+
+	if (!*w && has_samples(&p->hists[slot]))
+		*w = calloc(1, sizeof(**w));
+	if (*w)
+		bring_up_to_date(p, *w, &p->hists[slot]);
+	return *w;
+}
+
+struct rtt_stats pping_stats(struct pping *p, uint32_t slot, enum pp_side side)
+{
+	struct window *w = window_of(p, slot);
+
+	return w ? w->stats[side] : (struct rtt_stats){};
+}
+
+void pping_add_window(struct pping *p, uint32_t slot, enum pp_side side,
+		      uint32_t bucket[PP_BUCKETS], uint64_t *min, uint64_t *sum)
+{
+	struct window *w = window_of(p, slot);
+
+	if (w)
+		window_side(w, &p->hists[slot], side, bucket, min, sum);
+}
+
+/* ---- In total -------------------------------------------------------------
+ */
+
+static void add_up(const struct pping *p, struct pp_hist *out)
+{
+	uint32_t cpu, side, i;
+
+	memset(out, 0, sizeof(*out));
+	for (cpu = 0; cpu < p->cpus; cpu++) {
+		for (side = 0; side < PP_SIDES; side++) {
+			struct pp_side_hist *from = &p->totals[cpu].side[side];
+			struct pp_side_hist *to = &out->side[side];
+
+			for (i = 0; i < PP_BUCKETS; i++)
+				to->bucket[i] += from->bucket[i];
+			to->sum += from->sum;
+			to->outcome[RTT_SAMPLE] += from->outcome[RTT_SAMPLE];
+			if (from->min && (!to->min || from->min < to->min))
+				to->min = from->min;
+		}
+	}
+}
+
+struct rtt_stats pping_total(struct pping *p, enum pp_side side)
+{
+	const struct window *w = p->total;
+	uint64_t half = w->state[!w->older].taken;
+	struct pp_hist all;
+	uint32_t cpu;
+	int i;
+
+	add_up(p, &all);
+	bring_up_to_date(p, p->total, &all);
+	/* Rotated: the minimum begins anew. */
+	if (half != w->state[!w->older].taken)
+		for (cpu = 0; cpu < p->cpus; cpu++)
+			for (i = 0; i < PP_SIDES; i++)
+				p->totals[cpu].side[i].min = 0;
+	return p->total->stats[side];
+}
+
+static uint64_t outcome_of(const struct pp_side_hist *h, uint32_t outcome)
+{
+	return outcome == PPING_INEXACT ? h->inexact : h->outcome[outcome];
+}
+
+uint64_t pping_outcome(const struct pping *p, uint32_t slot, enum pp_side side,
+		       uint32_t outcome)
+{
+	return outcome_of(&p->hists[slot].side[side], outcome);
+}
+
+uint64_t pping_total_outcome(const struct pping *p, enum pp_side side,
+			     uint32_t outcome)
+{
+	uint64_t sum = 0;
+	uint32_t cpu;
+
+	for (cpu = 0; cpu < p->cpus; cpu++)
+		sum += outcome_of(&p->totals[cpu].side[side], outcome);
+	return sum;
+}
+
+static void free_windows(void *arg)
+{
+	struct pping *p = arg;
+	uint32_t i;
+
+	for (i = 0; p->windows && i < p->slots; i++)
+		free(p->windows[i]);
+	free(p->windows);
+	free(p->total);
+}
+
+/* What a run before this one has counted is not of late. */
+static void begin_after(struct pping *p, uint32_t slot)
+{
+	struct window *w;
+
+	if (!has_samples(&p->hists[slot]))
+		return;
+	w = p->windows[slot] = calloc(1, sizeof(*w));
+	if (!w)
+		return;
+	take_state(&w->state[0], &p->hists[slot], now_ns());
+	w->state[1] = w->state[0];
+}
+
+int pping_new_windows(struct pping *p)
+{
+	uint32_t slot;
+
+	p->windows = calloc(p->slots, sizeof(struct window *));
+	p->total = calloc(1, sizeof(*p->total));
+	if (!p->windows || !p->total) {
+		free(p->windows);
+		free(p->total);
+		return -ENOMEM;
+	}
+	for (slot = 0; slot < p->slots; slot++)
+		begin_after(p, slot);
+	return lqos_defer(p->ctx, free_windows, p);
+}
