@@ -51,6 +51,14 @@ struct {
 	__type(value, struct dp_circuit);
 } dp_circuits SEC(".maps");
 
+/* Of one entry: lq_flow and its twin. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} dp_flow SEC(".maps"), dp_flow_tc SEC(".maps");
+
 static __always_inline volatile struct dp_port *port_of(__u32 ifindex)
 {
 	int i;
@@ -259,8 +267,9 @@ int lq_observe(struct xdp_md *ctx)
 		return XDP_PASS;
 	mark_seen(pkt.slot);
 	if (dp_flow_max) {
-		flow_find((void *)(long)ctx->data, (void *)(long)ctx->data_end,
-			  cpu, &pkt);
+		if (flow_find((void *)(long)ctx->data,
+			      (void *)(long)ctx->data_end, &pkt))
+			bpf_tail_call(ctx, &dp_flow, 0);
 		note_flow(ctx, &pkt);
 	}
 	bpf_tail_call(ctx, &lqos_observe, 0);
@@ -412,10 +421,44 @@ int lq_observe_tc(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	mark_seen(pkt.slot);
 	if (dp_flow_max) {
-		flow_find((void *)(long)skb->data, (void *)(long)skb->data_end,
-			  cpu, &pkt);
+		if (flow_find((void *)(long)skb->data,
+			      (void *)(long)skb->data_end, &pkt))
+			bpf_tail_call(skb, &dp_flow_tc, 0);
 		to_scratch(&pkt);
 	}
+	bpf_tail_call(skb, &lqos_observe_tc, 0);
+	return TC_ACT_UNSPEC;
+}
+
+/* Behind lq_observe, where a flow begins or ends. */
+SEC("xdp")
+int lq_flow(struct xdp_md *ctx)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct lqos_packet pkt;
+
+	if (lqos_packet_from_meta((void *)(long)ctx->data_meta,
+				  (void *)(long)ctx->data, &pkt) &&
+	    lqos_packet_from_scratch(&pkt))
+		return XDP_PASS;
+	flow_seek((void *)(long)ctx->data, (void *)(long)ctx->data_end, cpu,
+		  &pkt);
+	note_flow(ctx, &pkt);
+	bpf_tail_call(ctx, &lqos_observe, 0);
+	return XDP_PASS;
+}
+
+SEC("tc")
+int lq_flow_tc(struct __sk_buff *skb)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct lqos_packet pkt;
+
+	if (lqos_packet_from_scratch(&pkt))
+		return TC_ACT_UNSPEC;
+	flow_seek((void *)(long)skb->data, (void *)(long)skb->data_end, cpu,
+		  &pkt);
+	to_scratch(&pkt);
 	bpf_tail_call(skb, &lqos_observe_tc, 0);
 	return TC_ACT_UNSPEC;
 }

@@ -312,6 +312,18 @@ static __always_inline enum rtt_outcome look_tcp(const struct lqos_frame *f,
 	return rtt_segment(flow, (void *)times, &s, &out->sample);
 }
 
+/* Of a flow without segments: they begin anew with it. */
+static __always_inline struct pp_times *find_times(const struct lqos_frame *f)
+{
+	__u32 index = f->pkt.flow;
+	struct pp_times *times;
+
+	times = index ? bpf_map_lookup_elem(&pp_times, &index) : NULL;
+	if (times && times->generation != f->pkt.generation)
+		*times = (struct pp_times){.generation = f->pkt.generation};
+	return times;
+}
+
 static __always_inline enum rtt_outcome
 look_probe(const struct lqos_frame *f, enum rtt_kind kind, struct found *out)
 {
@@ -329,6 +341,9 @@ look_probe(const struct lqos_frame *f, enum rtt_kind kind, struct found *out)
 	probe = bpf_map_lookup_elem(&pp_probes, &index);
 	if (!probe)
 		return RTT_NONE;
+	out->times = find_times(f);
+	if (pp_watched && out->times)
+		count_payload(f, out->times, f->bytes - f->pkt.l4_off);
 	if (what == 2)
 		return rtt_told(probe, hash >> 32 | 1, way, kind, &out->sample);
 	rtt_ask(probe, hash >> 32 | 1, way);
@@ -373,10 +388,10 @@ static __always_inline void look(const struct lqos_frame *f)
 		outcome = look_tcp(f, &found);
 	else if (proto == SEGMENT_UDP && pp_quic && has_port(f, QUIC_PORT))
 		outcome = look_quic(f, &found);
-	else if (proto == SEGMENT_UDP && pp_dns && has_port(f, PROBE_DNS))
-		outcome = look_probe(f, RTT_DNS, &found);
-	else if ((proto == SEGMENT_ICMP || proto == SEGMENT_ICMPV6) && pp_icmp)
-		outcome = look_probe(f, RTT_ICMP, &found);
+	else if (proto == SEGMENT_UDP ? pp_dns && has_port(f, PROBE_DNS)
+				      : proto != SEGMENT_TCP && pp_icmp)
+		outcome = look_probe(
+			f, proto == SEGMENT_UDP ? RTT_DNS : RTT_ICMP, &found);
 	if (outcome != RTT_NONE)
 		settle(f, outcome, &found.sample, found.times);
 }

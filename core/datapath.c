@@ -223,7 +223,11 @@ static int load_entries(struct core_datapath *dp)
 	datapath_set_type(dp, skel->progs.lq_from_subs, STAGE_INGRESS);
 	datapath_set_type(dp, skel->progs.lq_from_stick, STAGE_INGRESS);
 	datapath_set_type(dp, skel->progs.lq_observe, STAGE_OBSERVE);
+	datapath_set_type(dp, skel->progs.lq_flow, STAGE_OBSERVE);
 	bpf_program__set_autoload(skel->progs.lq_observe_tc, dp->one_interface);
+	bpf_program__set_autoload(skel->progs.lq_flow, dp->tracks);
+	bpf_program__set_autoload(skel->progs.lq_flow_tc,
+				  dp->tracks && dp->one_interface);
 	datapath_adopt_maps(dp, WHO, skel->obj);
 	dp->owners_there = bpf_map__fd(skel->maps.dp_owners4) >= 0 &&
 			   bpf_map__fd(skel->maps.dp_owners6) >= 0;
@@ -244,7 +248,7 @@ static int load_entries(struct core_datapath *dp)
 	dp->chains[STAGE_OBSERVE_TC].map_fd =
 		bpf_map__fd(skel->maps.lqos_observe_tc);
 	dp->chains[STAGE_EGRESS].map_fd = bpf_map__fd(skel->maps.lqos_egress);
-	return datapath_pin_maps(dp, WHO, skel->obj);
+	return flows_hook(dp) ?: datapath_pin_maps(dp, WHO, skel->obj);
 }
 
 /* The observe stage hangs behind another where nobody sends it packets. */

@@ -331,6 +331,8 @@ void ports_detach(struct core_datapath *dp);
 
 /* Sizes of the table, before the programs are loaded. */
 int flows_prepare(struct core_datapath *dp);
+/* Hooks in the programs that packets go through where a flow begins. */
+int flows_hook(struct core_datapath *dp);
 /* Views of it, and its columns. */
 int flows_add(struct core_datapath *dp);
 /* Once a tick: whose flows get in. */

@@ -63,6 +63,26 @@ int flows_prepare(struct core_datapath *dp)
 					EVENTS_BYTES);
 }
 
+int flows_hook(struct core_datapath *dp)
+{
+	struct datapath_bpf *skel = dp->skel;
+	uint32_t zero = 0;
+	int fd;
+
+	if (!dp->tracks)
+		return 0;
+	fd = bpf_program__fd(skel->progs.lq_flow);
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.dp_flow), &zero, &fd, 0))
+		return core_fail(WHO, -errno, "cannot set the table of flows");
+	if (!dp->one_interface)
+		return 0;
+	fd = bpf_program__fd(skel->progs.lq_flow_tc);
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.dp_flow_tc), &zero, &fd,
+				0))
+		return core_fail(WHO, -errno, "cannot set the table of flows");
+	return 0;
+}
+
 void flows_look(struct core_datapath *dp)
 {
 	const struct core_settings *set = &dp->core->settings;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifdef HAVE_CONFIG_H
 #include "core/config.h"
@@ -16,7 +17,7 @@
 #include "core/params.h"
 #include "core/show.h"
 
-enum { EXIT_USAGE = 2, TIMEOUT_MAX = 3600, BYPASS_MAX = 86400 };
+enum { EXIT_USAGE = 2, TIMEOUT = 5, TIMEOUT_MAX = 3600, BYPASS_MAX = 86400 };
 
 struct options {
 	const char *socket;
@@ -314,6 +315,73 @@ static const struct command commands[] = {
 	 .local = local_doctor},
 };
 
+/* ---- Programs of modules ------------------------------------------------- */
+
+/* The program lqosctl-NAME beside this one, which a module may bring. */
+static bool find_program(const char *name, char *path, size_t size)
+{
+	ssize_t n = readlink("/proc/self/exe", path, size - 1);
+	char *file;
+
+	if (n <= 0 || name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789"
+					"_-")])
+		return false;
+	path[n] = '\0';
+	file = strrchr(path, '/') + 1;
+	size -= (size_t)(file - path);
+	return (size_t)snprintf(file, size, "lqosctl-%s", name) < size &&
+	       !access(path, X_OK);
+}
+
+/* One of the commands, or short for some? */
+static bool is_builtin(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strncmp(commands[i].name, name, strlen(name)))
+			return true;
+	return false;
+}
+
+/* A verb that follows is one of the module's methods on the bus. */
+static bool is_verb(const char *word)
+{
+	return word && *word != '-' && !strchr(word, '=');
+}
+
+/*
+ * NAME and what follows it, if there is such a program; it gets the options
+ * before NAME, too.  Returns if there is none, or it cannot be run.
+ */
+static int run_program(const struct options *o, char **args)
+{
+	char path[4096], self[64], timeout[16];
+	const char *argv[128] = {self};
+	int argc = 1;
+
+	if (is_builtin(args[0]) || is_verb(args[1]) ||
+	    !find_program(args[0], path, sizeof(path)))
+		return EXIT_SUCCESS;
+	snprintf(self, sizeof(self), "lqosctl %s", args[0]);
+	snprintf(timeout, sizeof(timeout), "-t%d", o->timeout);
+	if (o->timeout != TIMEOUT)
+		argv[argc++] = timeout;
+	if (o->json)
+		argv[argc++] = "-j";
+	if (o->verbose)
+		argv[argc++] = "-v";
+	if (o->socket) {
+		argv[argc++] = "-S";
+		argv[argc++] = o->socket;
+	}
+	while (*++args && argc < (int)ARRAY_SIZE(argv) - 1)
+		argv[argc++] = *args;
+	if (*args)
+		return fail("too many arguments");
+	execv(path, (char **)argv);
+	fprintf(stderr, "lqosctl: cannot run %s: %s\n", path, strerror(errno));
+	return EXIT_FAILURE;
+}
+
 /* ---- Command line -------------------------------------------------------- */
 
 enum { FOR = 256 }; /* has no letter */
@@ -340,7 +408,9 @@ static int help(void)
 		       commands[i].help);
 	printf("  MODULE VERB [VALUE | KEY=VALUE]...\n"
 	       "                         call a module's method; MODULE alone "
-	       "shows them\n\n"
+	       "shows them\n"
+	       "  NAME [OPTION]...       run lqosctl-NAME, where there is "
+	       "one\n\n"
 	       "  -j, --json             print JSON\n"
 	       "  -v, --verbose          status: counters that are zero too\n"
 	       "  -S, --socket=SOCKET    lqosd's socket (%s)\n"
@@ -437,40 +507,42 @@ static int run(const struct options *o, int argc, char **args)
 	return rc;
 }
 
-int main(int argc, char **argv)
+/* A negative number, or an exit status. */
+static int read_options(struct options *o, int argc, char **argv,
+			const char *letters)
 {
-	struct options o = {.timeout = 5};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "S:jt:vc:fi:hV", long_options,
-				NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, letters, long_options, NULL)) !=
+	       -1) {
 		switch (c) {
 		case 'S':
-			o.socket = optarg;
+			o->socket = optarg;
 			break;
 		case 'j':
-			o.json = o.local.json = true;
+			o->json = o->local.json = true;
 			break;
 		case 't':
-			if (read_seconds("-t", optarg, TIMEOUT_MAX, &o.timeout))
+			if (read_seconds("-t", optarg, TIMEOUT_MAX,
+					 &o->timeout))
 				return usage();
 			break;
 		case FOR:
 			if (read_seconds("--for", optarg, BYPASS_MAX,
-					 &o.bypass_seconds))
+					 &o->bypass_seconds))
 				return usage();
 			break;
 		case 'v':
-			o.verbose = o.local.verbose = true;
+			o->verbose = o->local.verbose = true;
 			break;
 		case 'c':
-			o.local.config = optarg;
+			o->local.config = optarg;
 			break;
 		case 'i':
-			o.local.interfaces = optarg;
+			o->local.interfaces = optarg;
 			break;
 		case 'f':
-			o.local.force = true;
+			o->local.force = true;
 			break;
 		case 'h':
 			return help();
@@ -481,6 +553,24 @@ int main(int argc, char **argv)
 			return usage();
 		}
 	}
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	static const char letters[] = "+S:jt:vc:fi:hV";
+	struct options o = {.timeout = TIMEOUT};
+	/* Up to the command at first: what follows may be for a program. */
+	int rc = read_options(&o, argc, argv, letters);
+
+	if (rc < 0 && optind < argc)
+		rc = run_program(&o, argv + optind) ?: -1;
+	if (rc >= 0)
+		return rc;
+	optind = 0; /* from the beginning, and in any order */
+	rc = read_options(&o, argc, argv, letters + 1);
+	if (rc >= 0)
+		return rc;
 	if (optind == argc) {
 		fprintf(stderr, "lqosctl: a command is missing\n");
 		return usage();

@@ -33,6 +33,14 @@ _lqosctl_modules()
 		jq -r '[.[].method | split(".")[0]] | unique[]' 2>/dev/null
 }
 
+# Options of a program lqosctl-NAME, and the keys that its help begins with.
+_lqosctl_program()
+{
+	"lqosctl-$1" --help 2>/dev/null | sed -n \
+		-e 's/^ .*\(--[a-z]\+[-a-z0-9]*=\?\).*/\1/p' \
+		-e 's/^  \([a-z]\+=\).*/\1/p'
+}
+
 _lqosctl()
 {
 	local help commands options
@@ -51,7 +59,11 @@ _lqosctl()
 		*) words+=("${COMP_WORDS[i]}") ;;
 		esac
 	done
-	if [[ $cur == -* ]]; then
+	if [ ${#words[@]} -gt 0 ] && [[ ${words[1]-=}${words[2]-} == *=* ]] &&
+		type -P "lqosctl-${words[0]}" >/dev/null; then
+		choice="$(_lqosctl_program "${words[0]}")"
+		[ ${#words[@]} -gt 1 ] || choice+=" $(_lqosctl_verbs "${words[0]}")"
+	elif [[ $cur == -* ]]; then
 		choice=$options
 	elif [ ${#words[@]} -eq 0 ]; then
 		choice="$commands $(_lqosctl_modules)"

@@ -11,6 +11,9 @@
  * one that was never answered, that before the one that has been idle longest.
  * SYNs open no flow (the packet behind the handshake does), so that a flood of
  * them cannot push one out.
+ *
+ * flow_find() is all that most packets need; what begins or ends a flow goes
+ * through a program of its own, with flow_seek().
  */
 #ifndef BPF_LIB_FLOW_H
 #define BPF_LIB_FLOW_H
@@ -22,6 +25,7 @@ enum {
 	FLOW_BLOCK = 64, /* slots that a CPU takes at once */
 	FLOW_SWEEP = 2,	 /* flows that a new one looks at */
 	FLOW_SEARCH = 8, /* ... if there is no slot left */
+	FLOW_OVER = 4,	 /* rank */
 };
 
 #define FLOW_SECOND 1000000000ULL
@@ -128,13 +132,18 @@ static __always_inline __u64 flow_age(const struct lqos_flow *flow, __u64 now)
 	return now > flow->last_seen ? now - flow->last_seen : 0;
 }
 
-/* The highest goes first. */
-static __always_inline __u64 flow_rank(const struct lqos_flow *flow, __u64 now)
+/* The highest goes first; 0: nobody's.  The verifier follows a function that is
+ * not static once. */
+__noinline __u64 flow_rank(__u32 index, __u64 now)
 {
-	__u64 age = flow_age(flow, now), rank = 1;
+	const struct lqos_flow *flow = flow_at(index);
+	__u64 age, rank = 1;
 
+	if (!flow || !flow->used)
+		return 0;
+	age = flow_age(flow, now);
 	if (age > flow_patience(flow))
-		rank = 4;
+		rank = FLOW_OVER;
 	else if (flow_is_closed(flow))
 		rank = 3;
 	else if (!flow_is_answered(flow))
@@ -210,25 +219,29 @@ static __always_inline void flow_gone(struct dp_flow_row *row,
 			  idle ? LQOS_FLOW_IDLE : LQOS_FLOW_EVICTED, s);
 }
 
-/* Takes a flow out of wherever it is; true: it is the caller's. */
-static __always_inline bool flow_unlink(const struct lqos_flow *flow,
-					__u32 index)
+/* Takes a flow out of wherever it is; not 0: it is the caller's. */
+__noinline int flow_unlink(__u32 index)
 {
-	__u64 hash = key_hash((const union key *)&flow->key, dp_flow_seed);
-	struct dp_bucket *bucket = flow_bucket(hash);
-	__u64 link = flow_link(hash, index);
+	const struct lqos_flow *flow = flow_at(index);
+	struct dp_bucket *bucket;
+	__u64 hash, link;
 	int i;
 
+	if (!flow)
+		return 0;
+	hash = key_hash((const union key *)&flow->key, dp_flow_seed);
+	bucket = flow_bucket(hash);
+	link = flow_link(hash, index);
 	if (!bucket)
-		return false;
+		return 0;
 	for (i = 0; i < DP_WAYS; i++)
 		if (bucket->way[i] == link)
 			return __sync_bool_compare_and_swap(&bucket->way[i],
 							    link, 0);
-	return false;
+	return 0;
 }
 
-/* Looks at some flows and frees those that are over.  If there is no slot, the
+/* Looks at some flows and frees one that is over.  If there is no slot, the
  * worst of a few is pushed out, whose slot is returned. */
 static __always_inline __u32 flow_sweep(struct dp_flow_row *row, __u32 index,
 					const struct flow_seeker *s)
@@ -243,26 +256,21 @@ static __always_inline __u32 flow_sweep(struct dp_flow_row *row, __u32 index,
 	for (i = 0; i < FLOW_SEARCH && i < n; i++) {
 		at = row->hand + 1 < used ? row->hand + 1 : 1;
 		row->hand = at;
-		flow = flow_at(at);
-		if (!flow || !flow->used)
-			continue;
-		rank = flow_rank(flow, s->now);
-		if (rank >> 60 == 4 && flow_unlink(flow, at)) {
-			flow_gone(row, flow, at, s);
-			if (index)
-				flow_give_back(row, flow, at);
-			else
-				index = at;
-		} else if (rank > worst_rank) {
+		rank = flow_rank(at, s->now);
+		if (rank > worst_rank) {
 			worst_rank = rank;
 			worst = at;
 		}
 	}
 	flow = flow_at(worst);
-	if (index || !flow || !flow_unlink(flow, worst))
+	if (!flow || (index && worst_rank >> 60 != FLOW_OVER) ||
+	    !flow_unlink(worst))
 		return index;
 	flow_gone(row, flow, worst, s);
-	return worst;
+	if (!index)
+		return worst;
+	flow_give_back(row, flow, worst);
+	return index;
 }
 
 /* ---- Opening ------------------------------------------------------------- */
@@ -275,7 +283,6 @@ static __always_inline __u32 flow_choose(const struct dp_bucket *bucket,
 {
 	__u64 rank, worst_rank = 0, tag = flow_link(s->hash, 0);
 	__u32 i, at = DP_WAYS;
-	struct lqos_flow *flow;
 
 	for (i = 0; i < DP_WAYS; i++) {
 		/* A look-up stops at the first of a tag. */
@@ -289,8 +296,7 @@ static __always_inline __u32 flow_choose(const struct dp_bucket *bucket,
 	if (at != DP_WAYS)
 		return at;
 	for (i = 0; i < DP_WAYS; i++) {
-		flow = flow_at(bucket->way[i]);
-		rank = flow ? flow_rank(flow, s->now) : 0;
+		rank = flow_rank(bucket->way[i], s->now);
 		if (rank > worst_rank) {
 			worst_rank = rank;
 			at = i;
@@ -428,63 +434,113 @@ static __always_inline void flow_met(struct lqos_flow *flow, __u32 index,
 	flow->last_seen = s->now;
 	if (flow->slot != slot)
 		flow_change_owner(flow, slot);
-	if (!(*way & LQOS_FLOW_SEEN))
-		*way |= LQOS_FLOW_SEEN;
+	*way |= LQOS_FLOW_SEEN;
 	if (s->tcp & (TCP_SYN | TCP_FIN | TCP_RST) || *way & LQOS_FLOW_SYN)
 		flow_turn(flow, index, row, s);
 }
 
-/* The slot of the seeker's flow, which gets one now if it has none; 0: none. */
-static __always_inline __u32 flow_seek(__u32 slot, __u32 cpu,
-				       const struct flow_seeker *s)
+/* The seeker's flow and its slot; 0: it has none yet. */
+static __always_inline __u32 flow_look(const struct dp_bucket *bucket,
+				       const struct flow_seeker *s,
+				       struct lqos_flow **out)
 {
-	struct dp_flow_row *row = bpf_map_lookup_elem(&dp_flow_rows, &cpu);
-	struct dp_bucket *bucket = flow_bucket(s->hash);
 	__u32 tag = flow_link(s->hash, 0) >> 32, index = 0;
 	struct lqos_flow *flow;
 	int i;
 
-	if (!row || !bucket)
-		return 0;
 #pragma unroll
 	for (i = 0; i < DP_WAYS; i++)
 		if (bucket->way[i] >> 32 == tag)
 			index = bucket->way[i];
 	flow = flow_at(index);
-	if (flow && flow_same(flow, &s->k)) {
-		flow_met(flow, index, slot, row, s);
-		return index;
-	}
-	/* The first of a flow that is told about is what follows its SYNs; what
-	 * comes behind its end begins none. */
-	if (s->tcp & (TCP_SYN | TCP_FIN | TCP_RST))
+	if (!flow || !flow_same(flow, &s->k))
 		return 0;
-	return flow_open(bucket, slot, row, s);
+	*out = flow;
+	return index;
 }
 
-/* Fills pkt's flow and generation. */
-static __always_inline void flow_find(void *data, void *data_end, __u32 cpu,
-				      struct lqos_packet *pkt)
+/* 0, or -1: it is in no flow. */
+static __always_inline int flow_begin(void *data, void *data_end,
+				      const struct lqos_packet *pkt,
+				      struct flow_seeker *s)
 {
 	__u8 *tcp = segment_at(data, pkt->l4_off);
-	struct flow_seeker s = {};
-	struct lqos_flow *flow;
 
-	if (segment_key(data, data_end, pkt, &s.k.key))
-		return;
+	if (segment_key(data, data_end, pkt, &s->k.key))
+		return -1;
+	s->tcp = 0;
+	s->seq = 0;
 	if (pkt->l4_proto == SEGMENT_TCP) {
 		if ((void *)(tcp + SEGMENT_TCP_LEN) > data_end)
-			return;
-		s.seq = bpf_ntohl(*(__u32 *)(tcp + 4));
-		s.tcp = tcp[13];
+			return -1;
+		s->seq = bpf_ntohl(*(__u32 *)(tcp + 4));
+		s->tcp = tcp[13];
 	}
-	s.way = lqos_direction(pkt);
-	s.hash = key_hash(&s.k, dp_flow_seed);
-	s.now = bpf_ktime_get_coarse_ns();
-	pkt->flow = flow_seek(pkt->slot, cpu, &s);
-	flow = flow_at(pkt->flow);
-	if (flow)
-		pkt->generation = flow->generation;
+	s->way = lqos_direction(pkt);
+	s->hash = key_hash(&s->k, dp_flow_seed);
+	s->now = bpf_ktime_get_coarse_ns();
+	return 0;
+}
+
+/* Fills pkt's flow and generation.  0, or -1: flow_seek() has to. */
+static __always_inline int flow_find(void *data, void *data_end,
+				     struct lqos_packet *pkt)
+{
+	struct dp_bucket *bucket;
+	struct lqos_flow *flow;
+	struct flow_seeker s;
+	__u32 index;
+	__u8 way;
+
+	if (flow_begin(data, data_end, pkt, &s))
+		return 0;
+	bucket = flow_bucket(s.hash);
+	if (!bucket)
+		return 0;
+	index = flow_look(bucket, &s, &flow);
+	if (!index)
+		return -1;
+	way = flow->way[s.way & 1];
+	if (s.tcp & (TCP_SYN | TCP_FIN | TCP_RST) || flow->slot != pkt->slot ||
+	    (way & (LQOS_FLOW_SEEN | LQOS_FLOW_SYN)) != LQOS_FLOW_SEEN)
+		return -1;
+	flow->last_seen = s.now;
+	pkt->flow = index;
+	pkt->generation = flow->generation;
+	return 0;
+}
+
+/* The same, for a packet that is the first of its flow or way, or one of the
+ * last. */
+static __always_inline void flow_seek(void *data, void *data_end, __u32 cpu,
+				      struct lqos_packet *pkt)
+{
+	struct dp_flow_row *row = bpf_map_lookup_elem(&dp_flow_rows, &cpu);
+	struct dp_bucket *bucket;
+	struct lqos_flow *flow;
+	struct flow_seeker s;
+	__u32 index;
+
+	if (!row || flow_begin(data, data_end, pkt, &s))
+		return;
+	bucket = flow_bucket(s.hash);
+	if (!bucket)
+		return;
+	index = flow_look(bucket, &s, &flow);
+	if (index) {
+		flow_met(flow, index, pkt->slot, row, &s);
+	} else {
+		/* What follows a SYN is the first that is told about; what
+		 * comes behind an end begins nothing. */
+		if (s.tcp & (TCP_SYN | TCP_FIN | TCP_RST))
+			return;
+		index = flow_open(bucket, pkt->slot, row, &s);
+		flow = flow_at(index);
+	}
+	if (!index || !flow)
+		return;
+	pkt->flow = index;
+	pkt->generation = flow->generation;
 }
 
 #endif /* BPF_LIB_FLOW_H */

@@ -5,9 +5,10 @@
  *
  * Of each way of a flow one segment is the anchor.  The ACK that covers it
  * gives a sample, and then the next new segment becomes the anchor: one sample
- * a round trip, no table of segments, and no tie to timestamps.  Since the ACK
- * of a burst's last segment may wait for the next burst, the newest segment is
- * stamped too (once a tick of the coarse clock): an ACK that covers it is timed
+ * a round trip, no table of segments, and no tie to timestamps.  An ACK may
+ * have waited for a second segment, or for the next burst: the segment behind
+ * the anchor is stamped too, and then the first in each tick of the coarse
+ * clock, in its place; an ACK that covers the one stamped last is timed
  * from there.  What a retransmission or a hole makes ambiguous is refused (Karn
  * and Partridge, 1987), unless the ACK echoes the very timestamp that the
  * anchor carried (RFC 3522).  So is, of a flow whose beginning was not seen,
@@ -36,9 +37,10 @@ static __always_inline __u64 rtt_now(void);
 enum {
 	RTT_UNIT_SHIFT = 6,
 	RTT_SECOND_SHIFT = 30,
-	RTT_AGE_MAX = 28,    /* seconds: an answer that took longer is none */
-	RTT_COLD_MAX = 5,    /* ... or to something sent before we looked */
-	RTT_FASTOPEN = 1460, /* data in a SYN (RFC 7413) */
+	RTT_AGE_MAX = 28,     /* seconds: an answer that took longer is none */
+	RTT_COLD_MAX = 5,     /* ... or to something sent before we looked */
+	RTT_FASTOPEN = 1460,  /* data in a SYN (RFC 7413) */
+	RTT_FLIGHT_MAX = 127, /* segments to choose an anchor from */
 };
 
 #define RTT_CLOCK_MASK ((1ULL << (32 + RTT_UNIT_SHIFT)) - 1)
@@ -80,13 +82,14 @@ enum rtt_flags {
 
 /* One way of a flow. */
 struct rtt_half {
-	__u64 anchor; /* sequence number behind it << 32 | time */
-	__u64 newest; /* the same */
-	__u32 high;   /* sequence number behind all that was sent */
-	__u32 tsval;  /* the anchor's; 0: it proves nothing */
-	__u32 state;  /* second << 16 | number << 8 | enum rtt_flags */
-	__u8 taken;   /* number of the other way's anchor that was met */
-	__u8 reserved;
+	__u64 anchor;	 /* sequence number behind it << 32 | time */
+	__u64 newest;	 /* the same */
+	__u32 high;	 /* sequence number behind all that was sent */
+	__u32 tsval;	 /* the anchor's; 0: it proves nothing */
+	__u32 state;	 /* second << 16 | number << 8 | enum rtt_flags */
+	__u8 taken;	 /* number of the other way's anchor that was met */
+	__u8 flight : 7; /* segments sent since an anchor was met, or most */
+	__u8 hole : 1;	 /* where we go to, one of the other way's is missing */
 	__u16 generation; /* of the flow, for whoever keeps these in slots */
 };
 
@@ -141,6 +144,7 @@ struct rtt_segment {
 	__u32 tsecr;
 	__u8 way;     /* 0 or 1 */
 	__u8 flags;   /* enum rtt_tcp_flags */
+	__u8 sack;    /* 1: it has blocks (RFC 2018) */
 	__u32 coarse; /* coarse CLOCK_MONOTONIC, in units of 64 ns */
 };
 
@@ -251,6 +255,22 @@ static __always_inline void rtt_resent(struct rtt_half *own,
 	*(volatile __u32 *)&own->state = own->state | RTT_POISON;
 }
 
+/*
+ * The first of a burst meets another queue than the last: which segment of a
+ * flight is the anchor is to be chance.  The n-th takes its place in one of n
+ * cases (reservoir sampling: Vitter, 1985).
+ */
+static __always_inline bool rtt_moves(struct rtt_half *own,
+				      const struct rtt_segment *s)
+{
+	__u32 n = own->flight;
+
+	if (n == RTT_FLIGHT_MAX || own->state & RTT_POISON)
+		return false;
+	own->flight = ++n;
+	return (s->seq * 0x9e3779b1U >> 24) * n < 256;
+}
+
 static __always_inline void rtt_data(struct rtt_half *own,
 				     const struct rtt_half *other,
 				     const struct rtt_segment *s)
@@ -276,6 +296,7 @@ static __always_inline void rtt_data(struct rtt_half *own,
 	if (hole || !rtt_after(first, was)) /* all of it is old */
 		first = end;
 	if (!rtt_armed(own, other)) {
+		own->flight = 1;
 		rtt_arm(own, s, first, kept | (hole ? RTT_POISON : 0), false);
 		return;
 	}
@@ -285,7 +306,12 @@ static __always_inline void rtt_data(struct rtt_half *own,
 	}
 	if (rtt_after(was, s->seq)) /* old and new in one */
 		rtt_resent(own, other, s);
-	if (rtt_after(s->coarse, (__u32)own->newest)) {
+	if (rtt_moves(own, s)) {
+		rtt_arm(own, s, first, kept, false);
+		return;
+	}
+	if (own->newest == own->anchor ||
+	    rtt_after(s->coarse, (__u32)own->newest)) {
 		__u64 now = rtt_now();
 
 		if (rtt_expired(state, now))
@@ -306,26 +332,40 @@ static __always_inline enum rtt_outcome rtt_answer(struct rtt_half *own,
 	__u64 newest = *(const volatile __u64 *)&other->newest;
 	__u32 high = *(const volatile __u32 *)&other->high;
 	__u32 number = rtt_number(state), tsval = other->tsval;
+	bool hole;
 	__u64 now;
 
-	if (!number || own->taken == number ||
-	    rtt_after(rtt_mark_end(anchor), s->ack))
+	if (!number || own->taken == number)
 		return RTT_NONE;
+	if (rtt_after(rtt_mark_end(anchor), s->ack)) {
+		/* What was sent behind a hole waits till that is filled. */
+		if (own->hole != s->sack)
+			own->hole = s->sack;
+		return RTT_NONE;
+	}
 	/* Written anew meanwhile. */
 	if (*(const volatile __u32 *)&other->state != state)
 		return RTT_NONE;
 	if (rtt_after(s->ack, high))
 		return RTT_AHEAD;
 	*(volatile __u8 *)&own->taken = number;
+	hole = own->hole;
+	own->hole = 0;
 	now = rtt_now();
 	if (rtt_expired(state, now))
 		return RTT_EXPIRED;
 	out->kind = RTT_ACK;
 	out->inexact = s->ack != rtt_mark_end(anchor) &&
 		       s->ack != rtt_mark_end(newest);
-	if (state & RTT_POISON || !(state & RTT_WARM)) {
+	/* An echo proves no more here than that something of the same tick
+	 * arrived. */
+	if (!(state & RTT_WARM))
+		return RTT_COLD;
+	if (hole)
+		return RTT_POISONED;
+	if (state & RTT_POISON) {
 		if (!rtt_echoes(s, tsval))
-			return state & RTT_POISON ? RTT_POISONED : RTT_COLD;
+			return RTT_POISONED;
 		newest = anchor;
 	}
 	if (rtt_after(rtt_mark_end(newest), s->ack))
@@ -339,9 +379,9 @@ static __always_inline enum rtt_outcome rtt_answer(struct rtt_half *own,
 /* Delayed ACK timers of Linux, and of Windows and BSD. */
 #define RTT_MS	      (1000000 >> RTT_UNIT_SHIFT)
 #define RTT_DELAY1_LO (35 * RTT_MS)
-#define RTT_DELAY1_HI (45 * RTT_MS)
+#define RTT_DELAY1_HI (55 * RTT_MS)
 #define RTT_DELAY2_LO (190 * RTT_MS)
-#define RTT_DELAY2_HI (210 * RTT_MS)
+#define RTT_DELAY2_HI (215 * RTT_MS)
 
 /*
  * The answer to a segment behind which nothing was sent may have waited: for a
@@ -357,7 +397,7 @@ static __always_inline bool rtt_held_back(const struct rtt_segment *s,
 		return false;
 	over = units - min;
 	if (s->len || s->flags & RTT_FIN) {
-		slack = min >> 3;
+		slack = min >> 5;
 		return over > (slack > RTT_MS ? slack : RTT_MS);
 	}
 	return (over >= RTT_DELAY1_LO && over <= RTT_DELAY1_HI) ||
@@ -403,8 +443,7 @@ rtt_syn_answer(struct rtt_syn *e, const struct rtt_segment *s, __u64 now,
 		return RTT_NONE;
 	if (!(e->state & rtt_syn_flag(RTT_SYN_SEEN, asked))) {
 		/* It went by before we looked; if we see it, it is again. */
-		e->state |= rtt_syn_flag(RTT_SYN_SEEN, asked) |
-			    rtt_syn_flag(RTT_SYN_MET, asked);
+		e->state |= rtt_syn_flag(RTT_SYN_MET, asked);
 		e->end[asked] = s->ack;
 		e->time[asked] = 0;
 		return RTT_NONE;
@@ -434,6 +473,8 @@ rtt_handshake(struct rtt_syn *e, __u32 tag, const struct rtt_segment *s,
 	      struct rtt_sample *out)
 {
 	__u32 way = s->way & 1, end = s->seq + 1;
+	__u32 known = rtt_syn_flag(RTT_SYN_SEEN, way) |
+		      rtt_syn_flag(RTT_SYN_MET, way);
 	__u64 now = rtt_now();
 	enum rtt_outcome outcome;
 
@@ -441,12 +482,12 @@ rtt_handshake(struct rtt_syn *e, __u32 tag, const struct rtt_segment *s,
 		*e = (struct rtt_syn){.tag = tag,
 				      .state = rtt_second(now) << 16};
 	} else if (!(s->flags & RTT_HAS_ACK) && e->end[way] != end &&
-		   e->state & rtt_syn_flag(RTT_SYN_SEEN, way)) {
+		   e->state & known) {
 		/* Another connection; what the other end said is of the old. */
 		e->state = rtt_second(now) << 16;
 	}
 	outcome = rtt_syn_answer(e, s, now, out);
-	if (e->state & rtt_syn_flag(RTT_SYN_SEEN, way) && e->end[way] == end) {
+	if (e->state & known && e->end[way] == end) {
 		e->state |= rtt_syn_flag(RTT_SYN_POISON, way);
 		if (!s->tsval || s->tsval == e->tsval[way])
 			e->tsval[way] = 0;

@@ -13,11 +13,12 @@ enum {
 	SEGMENT_OPTIONS = 10, /* followed */
 	SEGMENT_EOL = 0,
 	SEGMENT_NOP = 1,
+	SEGMENT_SACK = 5,
 	SEGMENT_TIMESTAMPS = 8,
 	SEGMENT_TIMESTAMPS_LEN = 10,
 };
 
-/* Fills tsval and tsecr, if they are there. */
+/* Fills tsval, tsecr and sack, if they are there. */
 static __always_inline void
 segment_options(void *tcp, __u32 len, void *data_end, struct rtt_segment *out)
 {
@@ -30,6 +31,9 @@ segment_options(void *tcp, __u32 len, void *data_end, struct rtt_segment *out)
 	    *(__u32 *)at == bpf_htonl(0x0101080a)) {
 		out->tsval = bpf_ntohl(*(__u32 *)(at + 4));
 		out->tsecr = bpf_ntohl(*(__u32 *)(at + 8));
+		/* ... and behind two more, what is there already. */
+		out->sack = len >= 16 && (void *)(at + 16) <= data_end &&
+			    at[14] == SEGMENT_SACK;
 		return;
 	}
 	for (i = 0; i < SEGMENT_OPTIONS; i++) {
@@ -44,6 +48,8 @@ segment_options(void *tcp, __u32 len, void *data_end, struct rtt_segment *out)
 		size = at[1];
 		if (size < 2)
 			return;
+		if (*at == SEGMENT_SACK)
+			out->sack = 1;
 		if (*at == SEGMENT_TIMESTAMPS) {
 			if (size != SEGMENT_TIMESTAMPS_LEN ||
 			    off + SEGMENT_TIMESTAMPS_LEN > len ||
@@ -51,7 +57,6 @@ segment_options(void *tcp, __u32 len, void *data_end, struct rtt_segment *out)
 				return;
 			out->tsval = bpf_ntohl(*(__u32 *)(at + 2));
 			out->tsecr = bpf_ntohl(*(__u32 *)(at + 6));
-			return;
 		}
 		off += size;
 	}
@@ -73,6 +78,7 @@ static __always_inline int segment_read(void *data, void *data_end,
 	out->flags = tcp.flags;
 	out->way = lqos_direction(pkt);
 	out->tsval = out->tsecr = 0;
+	out->sack = 0;
 	segment_options(segment_at(data, pkt->l4_off), tcp.options, data_end,
 			out);
 	return 0;

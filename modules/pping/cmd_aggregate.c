@@ -1,36 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * cmd_aggregate.c - RTTs and traffic by network and interval.
- *
- * The daemon sends samples, no packets: traffic is how far the counters of a
- * flow have come from one of its samples to the next.
- */
+/* cmd_aggregate.c - RTTs and traffic by network and interval. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "core/cleanup.h"
 #include "modules/pping/cmd_aggregate.h"
+#include "modules/pping/cmd_flows.h"
 #include "modules/pping/cmd_rtts.h"
 
 #define NS_PER_S  UINT64_C(1000000000)
 #define NS_PER_MS 1e6
 
-enum {
-	SUBNETS_MAX = 16384, /* of each family, as in ePPing */
-	FLOWS_MAX = 1 << 18,
-	FLOW_IDLE_S = 300,    /* then it is forgotten */
-	FLOW_ANOTHER_S = 10, /* samples are never that late */
-	ADDRESS = sizeof(struct in6_addr),
-};
-
-struct counts {
-	uint64_t packets, bytes;
-};
+enum { SUBNETS_MAX = 16384 }; /* of each family, as in ePPing */
 
 enum protocol { TCP, UDP, ICMP, ICMPV6, OTHER, PROTOCOLS };
 
@@ -56,28 +41,11 @@ struct subnet {
 	struct rtts *rtts;     /* NULL: none */
 };
 
-/* The end with the lower address comes first, whoever answers. */
-struct flow_key {
-	uint8_t address[2][ADDRESS];
-	uint16_t port[2];
-	uint8_t family;
-	uint8_t protocol;
-};
-
-struct flow {
-	struct flow_key key;
-	struct counts sent[2]; /* by either end */
-	uint64_t seen;
-	TAILQ_ENTRY(flow) by_age;
-};
-
 struct pping_aggregate {
 	const struct pping_aggregate_options *o;
-	void *subnets; /* tsearch() trees */
+	struct flows *flows;
+	void *subnets; /* a tsearch() tree */
 	unsigned int n_subnets[2];
-	void *flows;
-	unsigned int n_flows;
-	TAILQ_HEAD(, flow) by_age;
 	struct counts total[PROTOCOLS];
 	uint64_t lost_frames, lost_samples;
 };
@@ -152,159 +120,6 @@ static int add_rtt(struct subnet *subnet, uint64_t ns)
 	return 0;
 }
 
-/* ---- Flows --------------------------------------------------------------- */
-
-static int compare_flows(const void *a, const void *b)
-{
-	return memcmp(&((const struct flow *)a)->key,
-		      &((const struct flow *)b)->key, sizeof(struct flow_key));
-}
-
-static void forget_flow(struct pping_aggregate *a, struct flow *flow)
-{
-	tdelete(flow, &a->flows, compare_flows);
-	TAILQ_REMOVE(&a->by_age, flow, by_age);
-	a->n_flows--;
-	free(flow);
-}
-
-static int new_flow(struct pping_aggregate *a, const struct flow *wanted,
-		    struct flow **out)
-{
-	struct flow *flow;
-
-	if (a->n_flows >= FLOWS_MAX)
-		forget_flow(a, TAILQ_FIRST(&a->by_age));
-	flow = malloc(sizeof(*flow));
-	if (!flow)
-		return -ENOMEM;
-	*flow = *wanted;
-	if (!tsearch(flow, &a->flows, compare_flows)) {
-		free(flow);
-		return -ENOMEM;
-	}
-	TAILQ_INSERT_TAIL(&a->by_age, flow, by_age);
-	a->n_flows++;
-	*out = flow;
-	return 0;
-}
-
-static uint8_t read_address(const char *text, uint8_t to[static ADDRESS])
-{
-	memset(to, 0, ADDRESS);
-	if (inet_pton(AF_INET, text, to) == 1)
-		return 4;
-	return inet_pton(AF_INET6, text, to) == 1 ? 6 : 0;
-}
-
-static enum protocol protocol_of(const char *name)
-{
-	for (int i = 0; i < OTHER; i++)
-		if (!strcmp(protocol_names[i], name))
-			return i;
-	return OTHER;
-}
-
-/* Which end src is. */
-static int order(struct flow_key *key, const struct pping_tuple *t,
-		 const uint8_t src[static ADDRESS],
-		 const uint8_t dest[static ADDRESS])
-{
-	int way = memcmp(src, dest, ADDRESS);
-	int at = way ? way > 0 : t->src_port > t->dest_port;
-
-	memcpy(key->address[at], src, ADDRESS);
-	memcpy(key->address[!at], dest, ADDRESS);
-	key->port[at] = (uint16_t)t->src_port;
-	key->port[!at] = (uint16_t)t->dest_port;
-	return at;
-}
-
-static bool is(const char *a, const char *b)
-{
-	return !strcmp(a, b);
-}
-
-/* Has it begun no earlier than what its first sample is of? */
-static bool begins_here(const struct pping_sample *s)
-{
-	return is(s->kind, "handshake") || is(s->kind, "quic") ||
-	       s->rec_packets <= 1;
-}
-
-/* Has another flow begun between the same ends?  A sample that comes after a
- * later one has lower counters, too. */
-static bool is_another(const struct flow *flow, const struct pping_sample *s,
-		       const struct counts now[2])
-{
-	bool lower = now[0].packets < flow->sent[0].packets ||
-		     now[1].packets < flow->sent[1].packets;
-
-	return lower && (is(s->kind, "handshake") ||
-			 s->tuple.timestamp >
-				 flow->seen + FLOW_ANOTHER_S * NS_PER_S);
-}
-
-static struct counts advance(struct counts *from, struct counts to)
-{
-	struct counts by = {};
-
-	if (to.packets > from->packets) {
-		by.packets = to.packets - from->packets;
-		from->packets = to.packets;
-	}
-	if (to.bytes > from->bytes) {
-		by.bytes = to.bytes - from->bytes;
-		from->bytes = to.bytes;
-	}
-	return by;
-}
-
-/* by: what src and dest have sent since the last sample of the flow. */
-static int follow_flow(struct pping_aggregate *a, const struct pping_sample *s,
-		       uint8_t family, const uint8_t src[static ADDRESS],
-		       const uint8_t dest[static ADDRESS], struct counts by[2])
-{
-	struct flow wanted = {
-		.key.family = family,
-		.key.protocol = protocol_of(s->tuple.protocol),
-	};
-	int at = order(&wanted.key, &s->tuple, src, dest), rc = 0;
-	struct counts now[2];
-	struct flow **found, *flow;
-
-	now[at] = (struct counts){s->rec_packets, s->rec_bytes};
-	now[!at] = (struct counts){s->sent_packets, s->sent_bytes};
-	found = tfind(&wanted, &a->flows, compare_flows);
-	if (found) {
-		flow = *found;
-		if (is_another(flow, s, now))
-			memset(flow->sent, 0, sizeof(flow->sent));
-	} else {
-		if (!begins_here(s))
-			memcpy(wanted.sent, now, sizeof(now));
-		rc = new_flow(a, &wanted, &flow);
-		if (rc)
-			return rc;
-	}
-	by[0] = advance(&flow->sent[at], now[at]);
-	by[1] = advance(&flow->sent[!at], now[!at]);
-	if (s->tuple.timestamp > flow->seen)
-		flow->seen = s->tuple.timestamp;
-	TAILQ_REMOVE(&a->by_age, flow, by_age);
-	TAILQ_INSERT_TAIL(&a->by_age, flow, by_age);
-	return 0;
-}
-
-static void forget_idle(struct pping_aggregate *a, uint64_t now)
-{
-	struct flow *flow;
-
-	while ((flow = TAILQ_FIRST(&a->by_age)) &&
-	       flow->seen + FLOW_IDLE_S * NS_PER_S < now)
-		forget_flow(a, flow);
-}
-
 /* ---- Samples ------------------------------------------------------------- */
 
 static void add_counts(struct counts *to, struct counts by)
@@ -319,21 +134,26 @@ static void add_traffic(struct traffic *to, enum protocol protocol,
 	add_counts(protocol == TCP ? &to->tcp : &to->other, by);
 }
 
+static enum protocol protocol_of(const char *name)
+{
+	for (int i = 0; i < OTHER; i++)
+		if (!strcmp(protocol_names[i], name))
+			return i;
+	return OTHER;
+}
+
 int pping_aggregate_add(struct pping_aggregate *a, const struct pping_sample *s)
 {
 	enum protocol protocol = protocol_of(s->tuple.protocol);
-	uint8_t address[2][ADDRESS]; /* of src and dest */
-	uint8_t family = read_address(s->tuple.src_ip, address[0]);
 	struct subnet *subnet[2];
 	struct counts by[2];
-	int rc = 0;
+	struct ends ends;
+	int rc = ends_read(&s->tuple, &ends);
 
-	if (!family || family != read_address(s->tuple.dest_ip, address[1]))
-		return -EPROTO;
 	for (int i = 0; i < 2 && !rc; i++)
-		rc = find_subnet(a, family, address[i], &subnet[i]);
+		rc = find_subnet(a, ends.family, ends.address[i], &subnet[i]);
 	if (!rc)
-		rc = follow_flow(a, s, family, address[0], address[1], by);
+		rc = flows_follow(a->flows, s, &ends, by);
 	if (rc)
 		return rc;
 	for (int i = 0; i < 2; i++) {
@@ -570,32 +390,32 @@ int pping_aggregate_report(struct pping_aggregate *a, struct pping_output *out,
 	else if (!report.rc)
 		print_totals(a, out, now);
 	start_interval(a);
-	forget_idle(a, now);
+	flows_forget_idle(a->flows, now);
 	return report.rc;
 }
 
 int pping_aggregate_new(struct pping_aggregate **out,
 			const struct pping_aggregate_options *o)
 {
-	struct pping_aggregate *a = calloc(1, sizeof(*a));
+	autofree struct pping_aggregate *a = calloc(1, sizeof(*a));
+	int rc;
 
 	if (!a)
 		return -ENOMEM;
 	a->o = o;
-	TAILQ_INIT(&a->by_age);
-	*out = a;
+	rc = flows_new(&a->flows);
+	if (rc)
+		return rc;
+	*out = steal_ptr(a);
 	return 0;
 }
 
 void pping_aggregate_free(struct pping_aggregate **a)
 {
-	struct flow *flow;
-
 	if (!*a)
 		return;
 	start_interval(*a);
-	while ((flow = TAILQ_FIRST(&(*a)->by_age)))
-		forget_flow(*a, flow);
+	flows_free(&(*a)->flows);
 	free(*a);
 	*a = NULL;
 }

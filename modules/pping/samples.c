@@ -122,11 +122,13 @@ static json_t *sample_row(const struct pping *p, const struct pp_event *e,
 	/* What the end which answered was sent is of the other direction. */
 	int answer = e->side, asked = !e->side;
 	bool access = e->side == PP_ACCESS;
+	/* What its unit cut off is nobody's to tell. */
+	uint64_t min = (uint64_t)e->min << 6 | 63;
 
 	return json_pack(
 		"[I,s,I,I,s,o,i,o,i,s,s,I,I,I,I,b,b]",
 		(json_int_t)((int64_t)e->ts + offset), sides[e->side & 1],
-		(json_int_t)e->rtt, (json_int_t)e->min << 6,
+		(json_int_t)e->rtt, (json_int_t)(min < e->rtt ? min : e->rtt),
 		lqos_protocol_text(e->key.proto), end_json(&e->key, access),
 		end_port(&e->key, access), end_json(&e->key, !access),
 		end_port(&e->key, !access),

@@ -309,7 +309,9 @@ static void begin_after(struct pping *p, uint32_t slot)
 {
 	struct window *w;
 
-	if (!has_samples(&p->hists[slot]))
+	/* Nobody's memory is not touched. */
+	if ((slot && !lqos_subscriber(p->ctx, slot)) ||
+	    !has_samples(&p->hists[slot]))
 		return;
 	w = p->windows[slot] = calloc(1, sizeof(*w));
 	if (!w)

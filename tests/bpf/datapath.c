@@ -37,6 +37,48 @@ int datapath_skip(void)
 
 /* ---- Loading ------------------------------------------------------------- */
 
+static int size_flows(struct datapath *dp)
+{
+	uint32_t flows = dp->knobs.flows, buckets = dp->knobs.buckets;
+	struct datapath_bpf *skel = dp->skel;
+
+	bpf_program__set_autoload(skel->progs.lq_flow, flows);
+	bpf_program__set_autoload(skel->progs.lq_flow_tc,
+				  flows && dp->knobs.one_interface);
+	if (!flows)
+		return 0;
+	if (!buckets)
+		for (buckets = 1; buckets * DP_WAYS < 2 * flows;)
+			buckets *= 2;
+	skel->rodata->dp_flow_max = flows;
+	skel->rodata->dp_flow_mask = buckets - 1;
+	skel->rodata->dp_flow_seed = dp->knobs.seed;
+	skel->bss->dp_flow_unknown.max = flows;
+	return bpf_map__set_max_entries(skel->maps.dp_buckets, buckets) ?:
+	       bpf_map__set_max_entries(skel->maps.lqos_flows, flows + 1) ?:
+	       bpf_map__set_max_entries(skel->maps.dp_flow_rows, dp->cpus) ?:
+	       bpf_map__set_max_entries(skel->maps.dp_flow_events, 1 << 20);
+}
+
+static int hook_flows(struct datapath *dp)
+{
+	struct datapath_bpf *skel = dp->skel;
+	uint32_t zero = 0;
+	int fd = bpf_program__fd(skel->progs.lq_flow);
+
+	if (!dp->knobs.flows)
+		return 0;
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.dp_flow), &zero, &fd, 0))
+		return -errno;
+	fd = bpf_program__fd(skel->progs.lq_flow_tc);
+	return dp->knobs.one_interface &&
+			       bpf_map_update_elem(
+				       bpf_map__fd(skel->maps.dp_flow_tc),
+				       &zero, &fd, 0)
+		       ? -errno
+		       : 0;
+}
+
 static int size_maps(struct datapath *dp)
 {
 	uint32_t cache = dp->knobs.cache ? dp->knobs.cache : CACHE;
@@ -116,11 +158,16 @@ static int load(struct datapath *dp)
 	if (!dp->skel)
 		return -errno;
 	rc = size_maps(dp);
+	if (!rc)
+		rc = size_flows(dp);
 	if (rc)
 		return rc;
-	if (dp->knobs.cpumap)
+	if (dp->knobs.cpumap) {
 		bpf_program__set_expected_attach_type(
 			dp->skel->progs.lq_observe, BPF_XDP_CPUMAP);
+		bpf_program__set_expected_attach_type(dp->skel->progs.lq_flow,
+						      BPF_XDP_CPUMAP);
+	}
 	bpf_program__set_autoload(dp->skel->progs.lq_observe_tc,
 				  dp->knobs.one_interface);
 	rc = datapath_bpf__load(dp->skel);
@@ -139,7 +186,15 @@ static int load(struct datapath *dp)
 	if (rc)
 		return rc;
 	dp->seen = view;
-	return 0;
+	rc = map_array(dp->skel->maps.lqos_flows, &view);
+	if (rc)
+		return rc;
+	dp->flows = view;
+	rc = map_array(dp->skel->maps.dp_flow_rows, &view);
+	if (rc)
+		return rc;
+	dp->flow_rows = view;
+	return hook_flows(dp);
 }
 
 int datapath_new(struct datapath **out, const struct datapath_knobs *knobs)
@@ -170,6 +225,8 @@ void datapath_free(struct datapath **out)
 	if (dp->skel) {
 		unmap_array(dp->skel->maps.dp_counters, dp->counters);
 		unmap_array(dp->skel->maps.dp_seen, dp->seen);
+		unmap_array(dp->skel->maps.lqos_flows, dp->flows);
+		unmap_array(dp->skel->maps.dp_flow_rows, dp->flow_rows);
 	}
 	if (dp->cpumap_fd >= 0)
 		close(dp->cpumap_fd);

@@ -28,7 +28,9 @@ struct datapath_knobs {
 	bool stick; /* its VLANs are DATAPATH_INET_VID and DATAPATH_SUBS_VID */
 	bool address_spaces;
 	uint32_t inet_ifindex;
-	uint32_t cache; /* entries a CPU, a power of two; 0: 1024 */
+	uint32_t cache;	  /* entries a CPU, a power of two; 0: 1024 */
+	uint32_t flows;	  /* room for them; 0: no table */
+	uint32_t buckets; /* of it, a power of two; 0: for twice as many */
 	uint64_t seed;
 };
 
@@ -42,11 +44,13 @@ enum {
 struct datapath {
 	struct datapath_bpf *skel;
 	struct datapath_knobs knobs;
-	int cpumap_fd;			    /* no entries */
-	uint32_t cpus;			    /* possible ones */
-	uint32_t cpu;			    /* where this thread runs */
-	const struct dp_counters *counters; /* by CPU */
-	const uint64_t *seen;		    /* by slot */
+	int cpumap_fd;			     /* no entries */
+	uint32_t cpus;			     /* possible ones */
+	uint32_t cpu;			     /* where this thread runs */
+	const struct dp_counters *counters;  /* by CPU */
+	const uint64_t *seen;		     /* by slot */
+	const struct lqos_flow *flows;	     /* by their slot */
+	const struct dp_flow_row *flow_rows; /* by CPU */
 };
 
 /* EX_SKIP of automake if the kernel keeps BPF from those who are not root; 0

@@ -82,6 +82,7 @@ static struct datapath *load_datapath(bool no_metadata, bool one_interface,
 		.cpumap = cpumap,
 		.address_spaces = cpumap,
 		.inet_ifindex = no_metadata ? LOOPBACK_IFINDEX : 0,
+		.flows = one_interface == cpumap ? 1024 : 0,
 	};
 	struct datapath *dp = NULL;
 	int rc;

@@ -136,12 +136,12 @@ struct mapping_1_0 {
 	} while (0)
 #define same_size(now, then) assert_int_equal(sizeof(now), sizeof(then))
 
-static void the_version_is_1_0(void **state)
+static void the_version_is_1_1(void **state)
 {
 	(void)state;
 	assert_int_equal(LQOS_ABI_MAJOR, 1);
-	assert_int_equal(LQOS_ABI_MINOR, 0);
-	assert_int_equal(LQOS_ABI, 0x10000);
+	assert_int_equal(LQOS_ABI_MINOR, 1);
+	assert_int_equal(LQOS_ABI, 0x10001);
 	assert_string_equal(LQOS_MODULE_SYMBOL, "lqos_module_entry");
 	assert_string_equal(LQOS_MODULE_SECTION, ".lqos.module");
 }
@@ -342,7 +342,7 @@ static void numbers_are_frozen(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_version_is_1_0),
+		cmocka_unit_test(the_version_is_1_1),
 		cmocka_unit_test(module_is_frozen),
 		cmocka_unit_test(option_is_frozen),
 		cmocka_unit_test(command_is_frozen),

@@ -251,10 +251,10 @@ static void refuses(void **state)
 		{"abcdefghijklmnopqrstuvwxyz_abcdef", -EINVAL,
 		 "not a module's name"},
 		{"other_major", -EPROTO,
-		 "was compiled against lqos ABI 2.0, this lqosd has 1.0: "
+		 "was compiled against lqos ABI 2.0, this lqosd has 1.1: "
 		 "rebuild it"},
 		{"newer_minor", -EPROTO,
-		 "was compiled against lqos ABI 1.1, this lqosd has 1.0: "
+		 "was compiled against lqos ABI 1.2, this lqosd has 1.1: "
 		 "rebuild it"},
 		{"bigger", -EPROTO, "has a descriptor of"},
 		{"smaller", -EPROTO, "has a descriptor of"},
