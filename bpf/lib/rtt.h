@@ -9,7 +9,7 @@
  * have waited for a second segment, or for the next burst: the segment behind
  * the anchor is stamped too, and then the first in each tick of the coarse
  * clock, in its place; an ACK that covers the one stamped last is timed
- * from there.  What a retransmission or a hole makes ambiguous is refused (Karn
+ * from there.  What a retransmission makes ambiguous is refused (Karn
  * and Partridge, 1987), unless the ACK echoes the very timestamp that the
  * anchor carried (RFC 3522).  So is, of a flow whose beginning was not seen,
  * what the first seconds tell: what looks new then may have been sent before.
@@ -55,7 +55,7 @@ enum rtt_kind { RTT_ACK, RTT_HANDSHAKE, RTT_ICMP, RTT_DNS, RTT_QUIC };
 enum rtt_outcome {
 	RTT_NONE,     /* there was none */
 	RTT_SAMPLE,   /* ns is a round-trip time */
-	RTT_POISONED, /* refused: a retransmission or a hole */
+	RTT_POISONED, /* refused: something was sent again, or was lost */
 	RTT_COLD,     /* refused: it may have been sent before we looked */
 	RTT_DELAYED,  /* refused: the answer may have been held back */
 	RTT_AHEAD,    /* refused: acknowledges what nobody has sent */
@@ -228,21 +228,13 @@ static __always_inline void rtt_arm(struct rtt_half *own,
 		flags |= RTT_WARM;
 	*(volatile __u64 *)&own->anchor = rtt_mark(end, now);
 	*(volatile __u64 *)&own->newest = rtt_mark(end, now);
-	*(volatile __u32 *)&own->tsval = flags & RTT_POISON ? 0 : s->tsval;
+	*(volatile __u32 *)&own->tsval = s->tsval;
 	*(volatile __u32 *)&own->state =
 		second << 16 | number << 8 | flags | RTT_HIGH;
 }
 
-/* What lies behind a hole is acknowledged when somebody fills it. */
-static __always_inline void rtt_bar(struct rtt_half *own, __u32 end)
-{
-	*(volatile __u32 *)&own->tsval = 0;
-	*(volatile __u32 *)&own->state = own->state | RTT_POISON;
-	*(volatile __u64 *)&own->anchor = (__u64)end << 32 | (__u32)own->anchor;
-}
-
-/* Old data.  Whichever they are, what is behind them is acknowledged when they
- * arrive. */
+/* Old data, or what was lost before us or comes out of turn: whichever they
+ * are, what is behind them is acknowledged when they arrive. */
 static __always_inline void rtt_resent(struct rtt_half *own,
 				       const struct rtt_half *other,
 				       const struct rtt_segment *s)
@@ -280,7 +272,6 @@ static __always_inline void rtt_data(struct rtt_half *own,
 	__u32 state = own->state, was = own->high;
 	__u32 kept = state & (RTT_WARM | RTT_BORN_MASK << RTT_BORN_SHIFT);
 	__s32 ahead = end - was;
-	bool hole;
 
 	if (!(state & RTT_HIGH) || ahead > RTT_JUMP || ahead < -RTT_JUMP) {
 		own->high = end;
@@ -292,16 +283,11 @@ static __always_inline void rtt_data(struct rtt_half *own,
 		return;
 	}
 	own->high = end;
-	hole = rtt_after(s->seq, was);
-	if (hole || !rtt_after(first, was)) /* all of it is old */
+	if (!rtt_after(first, was)) /* all of it is old */
 		first = end;
 	if (!rtt_armed(own, other)) {
 		own->flight = 1;
-		rtt_arm(own, s, first, kept | (hole ? RTT_POISON : 0), false);
-		return;
-	}
-	if (hole) {
-		rtt_bar(own, end);
+		rtt_arm(own, s, first, kept, false);
 		return;
 	}
 	if (rtt_after(was, s->seq)) /* old and new in one */

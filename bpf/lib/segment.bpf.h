@@ -48,8 +48,10 @@ segment_options(void *tcp, __u32 len, void *data_end, struct rtt_segment *out)
 		size = at[1];
 		if (size < 2)
 			return;
-		if (*at == SEGMENT_SACK)
-			out->sack = 1;
+		/* Whoever sends both puts the timestamps first. */
+		out->sack = *at == SEGMENT_SACK;
+		if (out->sack)
+			return;
 		if (*at == SEGMENT_TIMESTAMPS) {
 			if (size != SEGMENT_TIMESTAMPS_LEN ||
 			    off + SEGMENT_TIMESTAMPS_LEN > len ||
@@ -57,6 +59,7 @@ segment_options(void *tcp, __u32 len, void *data_end, struct rtt_segment *out)
 				return;
 			out->tsval = bpf_ntohl(*(__u32 *)(at + 2));
 			out->tsecr = bpf_ntohl(*(__u32 *)(at + 6));
+			return;
 		}
 		off += size;
 	}
