@@ -98,6 +98,8 @@ static __always_inline void keep(struct pp_side_hist *hist,
 		units = 1;
 	if (!hist->min || units < hist->min)
 		hist->min = units;
+	if (units > hist->max)
+		hist->max = units;
 }
 
 /* The network that the end which answered is in. */

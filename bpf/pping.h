@@ -10,7 +10,7 @@
 /* Whoever answered: what he sends goes that way (enum lqos_direction). */
 enum pp_side { PP_INTERNET, PP_ACCESS, PP_SIDES };
 
-enum { PP_BUCKETS = 160, PP_OUTCOMES = 12, PP_SYNS = 65536, PP_PROBES = 65536 };
+enum { PP_BUCKETS = 160, PP_OUTCOMES = 11, PP_SYNS = 65536, PP_PROBES = 65536 };
 
 /* Of one side: the histogram of rtt.h's buckets, and what was refused. */
 struct pp_side_hist {
@@ -18,7 +18,8 @@ struct pp_side_hist {
 	__u64 sum;		    /* ns, of all samples */
 	__u32 outcome[PP_OUTCOMES]; /* by enum rtt_outcome */
 	__u32 inexact;		    /* of the samples */
-	__u32 min;		    /* in 64 ns, since user space wrote 0 */
+	__u32 min; /* in 64 ns, since user space wrote 0; 0: none */
+	__u32 max;
 };
 
 /* By subscriber slot. */

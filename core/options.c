@@ -14,7 +14,7 @@
 	LQOS_OPTION(struct core_settings, field, text, __VA_ARGS__)
 
 const struct lqos_option core_options[] = {
-	OPT(modules, "steering,throughput,lqtop",
+	OPT(modules, "steering,throughput,flow,pping,lqtop",
 	    .help = "Modules to run, separated by commas."),
 	OPT(to_internet, "",
 	    .help = "Interface that faces the internet, or up to 8, separated "

@@ -176,11 +176,13 @@ static __always_inline void flow_tell(struct dp_flow_row *row,
 
 /* ---- Slots --------------------------------------------------------------- */
 
+/* The list of free slots goes through their keys: whatever else is in there,
+ * another CPU may yet write that found the flow before it was taken away. */
 static __always_inline void flow_give_back(struct dp_flow_row *row,
 					   struct lqos_flow *flow, __u32 index)
 {
 	flow->used = 0;
-	flow->sequence = row->free;
+	flow->key.subs_hi = row->free;
 	row->free = index;
 }
 
@@ -191,7 +193,7 @@ static __always_inline __u32 flow_take(struct dp_flow_row *row)
 	struct lqos_flow *flow = flow_at(index);
 
 	if (flow) {
-		row->free = flow->sequence;
+		row->free = flow->key.subs_hi;
 		return index;
 	}
 	if (row->next == row->end && dp_flow_next <= dp_flow_max) {
@@ -321,11 +323,10 @@ static __always_inline bool flow_clear(__u64 *way, struct dp_flow_row *row,
 	return true;
 }
 
-static __always_inline void flow_fill(struct lqos_flow *flow, __u32 slot,
-				      const struct flow_seeker *s)
+/* From here on it is another. */
+static __always_inline void flow_renew(struct lqos_flow *flow,
+				       const struct flow_seeker *s)
 {
-	flow->key = s->k.key;
-	flow->slot = slot;
 	flow->generation++;
 	if (!flow->generation)
 		flow->generation = 1;
@@ -333,6 +334,14 @@ static __always_inline void flow_fill(struct lqos_flow *flow, __u32 slot,
 	flow->way[0] = flow->way[1] = 0;
 	flow->way[s->way & 1] = LQOS_FLOW_SEEN;
 	flow->last_seen = s->now;
+}
+
+static __always_inline void flow_fill(struct lqos_flow *flow, __u32 slot,
+				      const struct flow_seeker *s)
+{
+	flow->key = s->k.key;
+	flow->slot = slot;
+	flow_renew(flow, s);
 	flow->used = 1;
 }
 
@@ -401,7 +410,7 @@ static __always_inline void flow_turn(struct lqos_flow *flow, __u32 index,
 	if (*way & LQOS_FLOW_SYN && s->seq == flow->sequence) {
 		row->count[DP_FLOW_RESTARTED]++;
 		flow_tell(row, flow, index, LQOS_FLOW_RESTARTED, s);
-		flow_fill(flow, flow->slot, s);
+		flow_renew(flow, s);
 		flow_tell(row, flow, index, LQOS_FLOW_OPENED, s);
 		closed = false;
 	}

@@ -211,11 +211,11 @@ static __always_inline bool rtt_armed(const struct rtt_half *own,
 
 /* ---- Segments ------------------------------------------------------------ */
 
-/* The segment in hand, which ends at end, is the anchor from now on.  fresh:
- * nothing is known of what came before. */
-static __always_inline void rtt_arm(struct rtt_half *own,
-				    const struct rtt_segment *s, __u32 end,
-				    __u32 flags, bool fresh)
+/* The segment in hand, which ends at end, is the anchor from now on.  tsval:
+ * what an echo of proves that it arrived.  fresh: nothing is known of what came
+ * before. */
+static __always_inline void rtt_arm(struct rtt_half *own, __u32 end,
+				    __u32 tsval, __u32 flags, bool fresh)
 {
 	__u64 now = rtt_now();
 	__u32 number = rtt_number(own->state) % 255 + 1;
@@ -228,7 +228,7 @@ static __always_inline void rtt_arm(struct rtt_half *own,
 		flags |= RTT_WARM;
 	*(volatile __u64 *)&own->anchor = rtt_mark(end, now);
 	*(volatile __u64 *)&own->newest = rtt_mark(end, now);
-	*(volatile __u32 *)&own->tsval = s->tsval;
+	*(volatile __u32 *)&own->tsval = tsval;
 	*(volatile __u32 *)&own->state =
 		second << 16 | number << 8 | flags | RTT_HIGH;
 }
@@ -271,11 +271,13 @@ static __always_inline void rtt_data(struct rtt_half *own,
 	__u32 first = s->first < s->len ? s->seq + s->first : end;
 	__u32 state = own->state, was = own->high;
 	__u32 kept = state & (RTT_WARM | RTT_BORN_MASK << RTT_BORN_SHIFT);
+	/* Behind a hole, it is acknowledged when that is filled. */
+	__u32 tsval = rtt_after(s->seq, was) ? 0 : s->tsval;
 	__s32 ahead = end - was;
 
 	if (!(state & RTT_HIGH) || ahead > RTT_JUMP || ahead < -RTT_JUMP) {
 		own->high = end;
-		rtt_arm(own, s, first, 0, true);
+		rtt_arm(own, first, 0, 0, true);
 		return;
 	}
 	if (ahead <= 0) {
@@ -287,13 +289,13 @@ static __always_inline void rtt_data(struct rtt_half *own,
 		first = end;
 	if (!rtt_armed(own, other)) {
 		own->flight = 1;
-		rtt_arm(own, s, first, kept, false);
+		rtt_arm(own, first, tsval, kept, false);
 		return;
 	}
 	if (rtt_after(was, s->seq)) /* old and new in one */
 		rtt_resent(own, other, s);
 	if (rtt_moves(own, s)) {
-		rtt_arm(own, s, first, kept, false);
+		rtt_arm(own, first, tsval, kept, false);
 		return;
 	}
 	if (own->newest == own->anchor ||
@@ -301,7 +303,7 @@ static __always_inline void rtt_data(struct rtt_half *own,
 		__u64 now = rtt_now();
 
 		if (rtt_expired(state, now))
-			rtt_arm(own, s, first, kept, false);
+			rtt_arm(own, first, tsval, kept, false);
 		else
 			*(volatile __u64 *)&own->newest = rtt_mark(first, now);
 	}

@@ -42,9 +42,10 @@ int flow_read(const struct flow_module *m, uint32_t index,
 	      struct flow_copy *out);
 /* Bytes a second, that way, of late. */
 uint64_t flow_rate(const struct fl_half *half, uint64_t now);
-/* A new reference, or NULL. */
+/* A new reference, or NULL.  detail: all of it, with what other modules have as
+ * detail too. */
 json_t *flow_record(const struct flow_module *m, const struct flow_copy *c,
-		    uint64_t now);
+		    uint64_t now, bool detail);
 /* CLOCK_MONOTONIC_COARSE, ns. */
 uint64_t flow_now(void);
 

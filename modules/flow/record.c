@@ -89,15 +89,17 @@ static uint64_t opened_ns(const struct fl_flow *c)
 
 /* Columns of other modules that know something of flows. */
 static void add_columns(const struct flow_module *m, uint32_t index,
-			json_t *out)
+			bool detail, json_t *out)
 {
 	uint32_t n = lqos_flow_columns(m->ctx), i;
+	const struct lqos_column *column;
 	const char *name;
 	uint64_t value;
 
 	for (i = 0; i < n; i++) {
-		lqos_flow_column(m->ctx, i, &name);
-		if (!strncmp(name, "flow.", 5))
+		column = lqos_flow_column(m->ctx, i, &name);
+		if (!strncmp(name, "flow.", 5) ||
+		    (!detail && column->flags & LQOS_COLUMN_DETAIL))
 			continue;
 		value = lqos_flow_value(m->ctx, i, index);
 		json_object_set_new(out, name,
@@ -107,15 +109,35 @@ static void add_columns(const struct flow_module *m, uint32_t index,
 	}
 }
 
+static void add_details(const struct flow_copy *c, uint64_t now, json_t *out)
+{
+	const struct fl_half *down = &c->counts.half[LQOS_DOWN];
+	const struct fl_half *up = &c->counts.half[LQOS_UP];
+	uint64_t opened = opened_ns(&c->counts);
+	json_t *more = json_pack(
+		"{s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:i,s:I,s:i}", "down_packets",
+		(json_int_t)down->packets, "up_packets",
+		(json_int_t)up->packets, "down_reordered",
+		(json_int_t)down->reordered, "up_reordered",
+		(json_int_t)up->reordered, "down_ce", (json_int_t)down->ce,
+		"up_ce", (json_int_t)up->ce, "down_tos", (int)down->tos,
+		"up_tos", (int)up->tos, "age_ms",
+		(json_int_t)(opened && now > opened ? (now - opened) / NS_MS
+						    : 0),
+		"vlan", (int)c->flow.key.space);
+
+	json_object_update(out, more);
+	json_decref(more);
+}
+
 json_t *flow_record(const struct flow_module *m, const struct flow_copy *c,
-		    uint64_t now)
+		    uint64_t now, bool detail)
 {
 	const struct lqos_subscriber *s = lqos_subscriber(m->ctx, c->flow.slot);
 	const struct fl_half *down = &c->counts.half[LQOS_DOWN];
 	const struct fl_half *up = &c->counts.half[LQOS_UP];
 	const struct lqos_flow_key *key = &c->flow.key;
 	char subs[INET6_ADDRSTRLEN], remote[INET6_ADDRSTRLEN];
-	uint64_t opened = opened_ns(&c->counts);
 	json_t *out;
 
 	lqos_address_text(key->subs_hi, key->subs_lo, key->ipv6, subs,
@@ -123,8 +145,7 @@ json_t *flow_record(const struct flow_module *m, const struct flow_copy *c,
 	lqos_address_text(key->remote_hi, key->remote_lo, key->ipv6, remote,
 			  sizeof(remote));
 	out = json_pack(
-		"{s:s,s:s,s:i,s:s,s:i,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,"
-		"s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:i}",
+		"{s:s,s:s,s:i,s:s,s:i,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
 		"protocol", lqos_protocol_text(key->proto), "subscriber_ip",
 		subs, "subscriber_port", (int)ntohs(key->subs_port),
 		"remote_ip", remote, "remote_port",
@@ -134,23 +155,15 @@ json_t *flow_record(const struct flow_module *m, const struct flow_copy *c,
 		(json_int_t)flow_rate(down, now) * 8, "up_rate",
 		(json_int_t)flow_rate(up, now) * 8, "down_bytes",
 		(json_int_t)down->bytes, "up_bytes", (json_int_t)up->bytes,
-		"down_packets", (json_int_t)down->packets, "up_packets",
-		(json_int_t)up->packets, "down_retransmits",
-		(json_int_t)down->retransmits, "up_retransmits",
-		(json_int_t)up->retransmits, "down_reordered",
-		(json_int_t)down->reordered, "up_reordered",
-		(json_int_t)up->reordered, "down_ce", (json_int_t)down->ce,
-		"up_ce", (json_int_t)up->ce, "age_ms",
-		(json_int_t)(opened && now > opened ? (now - opened) / NS_MS
-						    : 0),
-		"idle_ms",
+		"down_retransmits", (json_int_t)down->retransmits,
+		"up_retransmits", (json_int_t)up->retransmits, "idle_ms",
 		(json_int_t)(now > c->flow.last_seen
 				     ? (now - c->flow.last_seen) / NS_MS
-				     : 0),
-		"down_tos", (int)down->tos, "up_tos", (int)up->tos);
-	if (out && key->space)
-		json_object_set_new(out, "vlan", json_integer(key->space));
-	if (out)
-		add_columns(m, c->index, out);
+				     : 0));
+	if (!out)
+		return NULL;
+	add_columns(m, c->index, detail, out);
+	if (detail)
+		add_details(c, now, out);
 	return out;
 }

@@ -187,7 +187,7 @@ static void search(const struct flow_module *m, const struct filter *f,
 }
 
 static json_t *list(const struct flow_module *m, const struct picks *p,
-		    size_t offset)
+		    size_t offset, bool detail)
 {
 	json_t *flows = json_array();
 	uint64_t now = flow_now();
@@ -196,7 +196,8 @@ static json_t *list(const struct flow_module *m, const struct picks *p,
 
 	for (i = offset; i < p->n; i++)
 		if (!flow_read(m, p->heap[i].index, &c))
-			json_array_append_new(flows, flow_record(m, &c, now));
+			json_array_append_new(flows,
+					      flow_record(m, &c, now, detail));
 	return flows;
 }
 
@@ -217,6 +218,8 @@ static int no_column(struct lqos_call *call, const struct flow_module *m)
 static int run_top(struct lqos_call *call, void *arg)
 {
 	const json_t *sort = json_object_get(lqos_call_params(call), "sort");
+	bool detail =
+		json_is_true(json_object_get(lqos_call_params(call), "detail"));
 	const char *name = json_string_value(sort) ?: "rate";
 	json_int_t limit = LIMIT, offset = 0;
 	const struct flow_module *m = arg;
@@ -242,7 +245,7 @@ static int run_top(struct lqos_call *call, void *arg)
 	lqos_call_result(call, json_pack("{s:I,s:I,s:o}", "total",
 					 (json_int_t)picks.total, "offset",
 					 (json_int_t)offset, "flows",
-					 list(m, &picks, offset)));
+					 list(m, &picks, offset, detail)));
 	free(picks.heap);
 	return 0;
 }
@@ -298,13 +301,14 @@ static int run_count(struct lqos_call *call, void *arg)
 
 static const struct lqos_command commands[] = {
 	{.name = "top",
-	 .params = "{sort?: string, limit?: number, offset?: number, " FILTERS
-		   "}",
+	 .params = "{sort?: string, limit?: number, offset?: number, "
+		   "detail?: bool, " FILTERS "}",
 	 .help = "Flows, most first: by rate, bytes, packets, retransmits, rtt",
 	 .run = run_top},
 	{.name = "by_ip",
 	 .params = "{ip: string, sort?: string, limit?: number, offset?: "
-		   "number, circuit?: string, protocol?: string}",
+		   "number, detail?: bool, circuit?: string, protocol?: "
+		   "string}",
 	 .help = "Flows of an address or prefix, at either end",
 	 .run = run_by_ip},
 	{.name = "count",

@@ -56,7 +56,7 @@ static int help(void)
 	       "  side=access|internet   only what this side has answered\n"
 	       "  proto=tcp|icmp|dns|quic\n\n"
 	       "  -F, --format=FORMAT    standard, json, jsonl or ppviz\n"
-	       "  -j, --json             the same as --format=json\n"
+	       "  -j, --json             the same as -F json\n"
 	       "  -v, --verbose          circuit, side and kind in JSON, too\n"
 	       "  -w, --write=FILE       to this file; SIGHUP opens it anew\n"
 	       "      --seconds=N        end after so long\n"

@@ -155,16 +155,17 @@ static uint64_t read_flow(uint32_t index, void *arg)
 	return (uint64_t)units << 6;
 }
 
-#define FLOW(name_, title_, help_, side_, min_)    \
-	{                                          \
-		.decl = {.name = name_,            \
-			 .title = title_,          \
-			 .help = help_,            \
-			 .kind = LQOS_GAUGE,       \
-			 .unit = LQOS_UNIT_NS,     \
-			 .scope = LQOS_SCOPE_FLOW, \
-			 .read = read_flow},       \
-		.side = side_, .min = min_         \
+#define FLOW(name_, title_, help_, side_, min_)                    \
+	{                                                          \
+		.decl = {.name = name_,                            \
+			 .title = title_,                          \
+			 .help = help_,                            \
+			 .kind = LQOS_GAUGE,                       \
+			 .unit = LQOS_UNIT_NS,                     \
+			 .scope = LQOS_SCOPE_FLOW,                 \
+			 .flags = (min_) ? LQOS_COLUMN_DETAIL : 0, \
+			 .read = read_flow},                       \
+		.side = side_, .min = min_                         \
 	}
 
 static const struct flow_column flow_columns[] = {

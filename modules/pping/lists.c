@@ -67,29 +67,14 @@ static int run_subscribers(struct lqos_call *call, void *arg)
 
 /* The samples of all that hangs below a node. */
 struct sum {
-	uint32_t bucket[PP_SIDES][PP_BUCKETS];
-	uint64_t min[PP_SIDES], sum[PP_SIDES];
+	struct rtt_samples side[PP_SIDES];
 };
-
-static void merge(struct sum *to, const struct sum *from)
-{
-	int side, i;
-
-	for (side = 0; side < PP_SIDES; side++) {
-		for (i = 0; i < PP_BUCKETS; i++)
-			to->bucket[side][i] += from->bucket[side][i];
-		to->sum[side] += from->sum[side];
-		if (from->min[side] &&
-		    (!to->min[side] || from->min[side] < to->min[side]))
-			to->min[side] = from->min[side];
-	}
-}
 
 static json_t *sum_json(const struct sum *s, enum pp_side side)
 {
 	struct rtt_stats stats;
 
-	rtt_stats_of(s->bucket[side], s->min[side], s->sum[side], &stats);
+	rtt_stats_of(&s->side[side], &stats);
 	return stats_json(&stats);
 }
 
@@ -111,13 +96,14 @@ static int run_nodes(struct lqos_call *call, void *arg)
 			continue;
 		for (side = 0; side < PP_SIDES; side++)
 			pping_add_window(p, slot, side,
-					 sums[s->node].bucket[side],
-					 &sums[s->node].min[side],
-					 &sums[s->node].sum[side]);
+					 &sums[s->node].side[side]);
 	}
 	/* Parents come before their children. */
 	for (i = n; i-- > 1;)
-		merge(&sums[lqos_node(p->ctx, i)->parent], &sums[i]);
+		for (side = 0; side < PP_SIDES; side++)
+			rtt_samples_add(
+				&sums[lqos_node(p->ctx, i)->parent].side[side],
+				&sums[i].side[side]);
 	out = json_array();
 	for (i = 0; i < n; i++) {
 		node = lqos_node(p->ctx, i);
@@ -168,6 +154,8 @@ static int by_samples(const void *a, const void *b)
 static json_t *prefix_json(const struct pping *p, const struct pp_prefix *x)
 {
 	char text[INET6_ADDRSTRLEN], prefix[INET6_ADDRSTRLEN + 8];
+	struct rtt_samples samples = {
+		.sum = x->hist.sum, .min = x->hist.min, .max = x->hist.max};
 	bool ipv6 = x->hi != UINT64_MAX;
 	struct rtt_stats stats;
 	json_t *row;
@@ -175,8 +163,8 @@ static json_t *prefix_json(const struct pping *p, const struct pp_prefix *x)
 	lqos_address_text(x->hi, x->lo, ipv6, text, sizeof(text));
 	snprintf(prefix, sizeof(prefix), "%s/%u", text,
 		 ipv6 ? p->config->ipv6_prefix : p->config->ipv4_prefix);
-	rtt_stats_of(x->hist.bucket, (uint64_t)x->hist.min << 6, x->hist.sum,
-		     &stats);
+	memcpy(samples.bucket, x->hist.bucket, sizeof(samples.bucket));
+	rtt_stats_of(&samples, &stats);
 	row = stats_json(&stats);
 	json_object_set_new(row, "prefix", json_string(prefix));
 	json_object_set_new(

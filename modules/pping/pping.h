@@ -42,17 +42,21 @@ struct pping {
 /* ---- window.c: histograms of the last seconds -----------------------------
  */
 
-/* The samples of one side, as counted in a histogram that is not written to any
- * more. */
-void rtt_stats_of(const uint32_t bucket[PP_BUCKETS], uint64_t min, uint64_t sum,
-		  struct rtt_stats *out);
+/* Samples of one side, out of what the programs count up. */
+struct rtt_samples {
+	uint32_t bucket[PP_BUCKETS];
+	uint64_t sum;	   /* ns */
+	uint32_t min, max; /* in 64 ns; 0: none */
+};
+
+void rtt_samples_add(struct rtt_samples *to, const struct rtt_samples *from);
+void rtt_stats_of(const struct rtt_samples *samples, struct rtt_stats *out);
 /* What was seen of late; all 0: nothing. */
 struct rtt_stats pping_stats(struct pping *p, uint32_t slot, enum pp_side side);
 struct rtt_stats pping_total(struct pping *p, enum pp_side side);
-/* Adds what slot has had of late to bucket. */
+/* Adds what slot has had of late. */
 void pping_add_window(struct pping *p, uint32_t slot, enum pp_side side,
-		      uint32_t bucket[PP_BUCKETS], uint64_t *min,
-		      uint64_t *sum);
+		      struct rtt_samples *to);
 /* A count of what became of chances to measure, since the slot is its owner's;
  * of all CPUs. */
 uint64_t pping_outcome(const struct pping *p, uint32_t slot, enum pp_side side,

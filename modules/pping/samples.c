@@ -268,6 +268,18 @@ static json_t *flow_row(const struct lqos_flow_event *e, int64_t offset)
 			 end_json(key, !subs), end_port(key, !subs));
 }
 
+/* What a flow's samples are called, if they have a name of their own. */
+static const char *kind_of(const struct lqos_flow_key *key)
+{
+	if (key->proto != IPPROTO_UDP)
+		return "";
+	if (ntohs(key->subs_port) == 53 || ntohs(key->remote_port) == 53)
+		return "dns";
+	if (ntohs(key->subs_port) == 443 || ntohs(key->remote_port) == 443)
+		return "quic";
+	return "";
+}
+
 static int flows_frame(const json_t *params, json_t **out, void *arg)
 {
 	const struct lqos_flow_event *events;
@@ -285,7 +297,7 @@ static int flows_frame(const json_t *params, json_t **out, void *arg)
 	rows = json_array();
 	for (i = 0; i < n; i++)
 		if (matches(s->p, &filter, &events[i].flow.key,
-			    events[i].flow.slot, ""))
+			    events[i].flow.slot, kind_of(&events[i].flow.key)))
 			json_array_append_new(rows,
 					      flow_row(&events[i], offset));
 	*out = json_pack(

@@ -37,7 +37,8 @@ struct window {
 	struct state state[2];
 	int older;		/* of the two */
 	uint32_t min[PP_SIDES]; /* of the half window before; 0: none */
-	uint64_t seq;		/* tick of the stats below; 0: none */
+	uint32_t max[PP_SIDES];
+	uint64_t seq; /* tick of the stats below; 0: none */
 	struct rtt_stats stats[PP_SIDES];
 };
 
@@ -72,27 +73,43 @@ static uint64_t quantile(const uint32_t bucket[PP_BUCKETS], uint32_t n,
 	return (uint64_t)(floor + width * (rank - before) / bucket[i]);
 }
 
-void rtt_stats_of(const uint32_t bucket[PP_BUCKETS], uint64_t min, uint64_t sum,
-		  struct rtt_stats *out)
+static void widen(struct rtt_samples *s, uint32_t min, uint32_t max)
 {
-	struct rtt_stats s = {.min = min};
-	uint32_t i, highest = 0;
+	if (min && (!s->min || min < s->min))
+		s->min = min;
+	if (max > s->max)
+		s->max = max;
+}
 
-	for (i = 0; i < PP_BUCKETS; i++) {
-		s.samples += bucket[i];
-		if (bucket[i])
-			highest = i;
-	}
+void rtt_samples_add(struct rtt_samples *to, const struct rtt_samples *from)
+{
+	int i;
+
+	for (i = 0; i < PP_BUCKETS; i++)
+		to->bucket[i] += from->bucket[i];
+	to->sum += from->sum;
+	widen(to, from->min, from->max);
+}
+
+static uint64_t within(uint64_t value, const struct rtt_stats *s)
+{
+	return value < s->min ? s->min : value > s->max ? s->max : value;
+}
+
+void rtt_stats_of(const struct rtt_samples *samples, struct rtt_stats *out)
+{
+	struct rtt_stats s = {};
+	int i;
+
+	for (i = 0; i < PP_BUCKETS; i++)
+		s.samples += samples->bucket[i];
 	if (s.samples) {
-		s.mean = sum / s.samples;
-		s.max = rtt_bucket_floor(highest + 1);
-		s.p50 = quantile(bucket, s.samples, 0.5);
-		s.p90 = quantile(bucket, s.samples, 0.9);
-		s.p99 = quantile(bucket, s.samples, 0.99);
-		if (s.p50 < min)
-			s.p50 = min;
-	} else {
-		s.min = 0;
+		s.min = (uint64_t)samples->min << RTT_UNIT_SHIFT;
+		s.max = (uint64_t)(samples->max + 1) << RTT_UNIT_SHIFT;
+		s.mean = samples->sum / s.samples;
+		s.p50 = within(quantile(samples->bucket, s.samples, 0.5), &s);
+		s.p90 = within(quantile(samples->bucket, s.samples, 0.9), &s);
+		s.p99 = within(quantile(samples->bucket, s.samples, 0.99), &s);
 	}
 	*out = s;
 }
@@ -126,7 +143,8 @@ static void rotate(struct window *w, struct pp_hist *hist, uint64_t now)
 	w->older = !w->older;
 	for (side = 0; side < PP_SIDES; side++) {
 		w->min[side] = hist->side[side].min;
-		hist->side[side].min = 0;
+		w->max[side] = hist->side[side].max;
+		hist->side[side].min = hist->side[side].max = 0;
 	}
 }
 
@@ -153,21 +171,17 @@ static uint32_t grown(const struct state *s, const struct pp_hist *hist)
 }
 
 static void window_side(const struct window *w, const struct pp_hist *hist,
-			int side, uint32_t bucket[PP_BUCKETS], uint64_t *min,
-			uint64_t *sum)
+			int side, struct rtt_samples *to)
 {
 	const struct pp_side_hist *h = &hist->side[side];
 	const struct state *s = &w->state[w->older];
-	uint32_t units = h->min;
 	int i;
 
 	for (i = 0; i < PP_BUCKETS; i++)
-		bucket[i] += (uint16_t)(h->bucket[i] - s->bucket[side][i]);
-	if (!units || (w->min[side] && w->min[side] < units))
-		units = w->min[side];
-	if (units && (!*min || (uint64_t)units << RTT_UNIT_SHIFT < *min))
-		*min = (uint64_t)units << RTT_UNIT_SHIFT;
-	*sum += h->sum - s->sum[side];
+		to->bucket[i] += (uint16_t)(h->bucket[i] - s->bucket[side][i]);
+	to->sum += h->sum - s->sum[side];
+	widen(to, h->min, h->max);
+	widen(to, w->min[side], w->max[side]);
 }
 
 /* Its statistics are of this tick from here on. */
@@ -188,11 +202,10 @@ static void bring_up_to_date(const struct pping *p, struct window *w,
 	    grown(&w->state[w->older], hist) > GROWTH_MAX)
 		rotate(w, hist, now);
 	for (side = 0; side < PP_SIDES; side++) {
-		uint32_t bucket[PP_BUCKETS] = {0};
-		uint64_t min = 0, sum = 0;
+		struct rtt_samples samples = {};
 
-		window_side(w, hist, side, bucket, &min, &sum);
-		rtt_stats_of(bucket, min, sum, &w->stats[side]);
+		window_side(w, hist, side, &samples);
+		rtt_stats_of(&samples, &w->stats[side]);
 	}
 }
 
@@ -222,12 +235,12 @@ struct rtt_stats pping_stats(struct pping *p, uint32_t slot, enum pp_side side)
 }
 
 void pping_add_window(struct pping *p, uint32_t slot, enum pp_side side,
-		      uint32_t bucket[PP_BUCKETS], uint64_t *min, uint64_t *sum)
+		      struct rtt_samples *to)
 {
 	struct window *w = window_of(p, slot);
 
 	if (w)
-		window_side(w, &p->hists[slot], side, bucket, min, sum);
+		window_side(w, &p->hists[slot], side, to);
 }
 
 /* ---- In total -------------------------------------------------------------
@@ -249,6 +262,8 @@ static void add_up(const struct pping *p, struct pp_hist *out)
 			to->outcome[RTT_SAMPLE] += from->outcome[RTT_SAMPLE];
 			if (from->min && (!to->min || from->min < to->min))
 				to->min = from->min;
+			if (from->max > to->max)
+				to->max = from->max;
 		}
 	}
 }
@@ -263,11 +278,12 @@ struct rtt_stats pping_total(struct pping *p, enum pp_side side)
 
 	add_up(p, &all);
 	bring_up_to_date(p, p->total, &all);
-	/* Rotated: the minimum begins anew. */
+	/* Rotated: least and most begin anew. */
 	if (half != w->state[!w->older].taken)
 		for (cpu = 0; cpu < p->cpus; cpu++)
 			for (i = 0; i < PP_SIDES; i++)
-				p->totals[cpu].side[i].min = 0;
+				p->totals[cpu].side[i].min =
+					p->totals[cpu].side[i].max = 0;
 	return p->total->stats[side];
 }
 

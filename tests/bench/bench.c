@@ -25,7 +25,7 @@
 #include "bpf/throughput.skel.h"
 #include "tests/bench/bench.skel.h"
 
-enum { ROUNDS = 9, ROUNDS_MAX = 99, PACKETS = 1000000 };
+enum { ROUNDS = 9, ROUNDS_MAX = 99, PACKETS = 1000000, NO_SUCH_CASE = 3 };
 
 /* Which empty program a case is compared with. */
 enum base { DRIVEN, DIRECT, EGRESS, BASES };
@@ -406,6 +406,8 @@ int main(int argc, char **argv)
 	if (skip)
 		return skip;
 	rc = run(rounds, packets, argv + optind);
+	if (rc == -ENOENT)
+		return NO_SUCH_CASE;
 	if (rc)
 		fprintf(stderr, "bench: %s\n", strerror(-rc));
 	return rc ? 1 : 0;

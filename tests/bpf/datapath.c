@@ -81,6 +81,8 @@ static int hook_flows(struct datapath *dp)
 
 static int size_maps(struct datapath *dp)
 {
+	uint32_t prefixes = dp->knobs.prefixes ? dp->knobs.prefixes : PREFIXES;
+	uint32_t slots = dp->knobs.slots ? dp->knobs.slots : DATAPATH_SLOTS;
 	uint32_t cache = dp->knobs.cache ? dp->knobs.cache : CACHE;
 	struct datapath_bpf *skel = dp->skel;
 
@@ -101,9 +103,9 @@ static int size_maps(struct datapath *dp)
 	skel->bss->dp_epoch = 1;
 	skel->bss->dp_tick = 1;
 	return bpf_map__set_max_entries(skel->maps.dp_counters, dp->cpus) ?:
-	       bpf_map__set_max_entries(skel->maps.dp_seen, DATAPATH_SLOTS) ?:
-	       bpf_map__set_max_entries(skel->maps.dp_owners4, PREFIXES) ?:
-	       bpf_map__set_max_entries(skel->maps.dp_owners6, PREFIXES) ?:
+	       bpf_map__set_max_entries(skel->maps.dp_seen, slots) ?:
+	       bpf_map__set_max_entries(skel->maps.dp_owners4, prefixes) ?:
+	       bpf_map__set_max_entries(skel->maps.dp_owners6, prefixes) ?:
 	       bpf_map__set_max_entries(skel->maps.dp_cache, cache * dp->cpus);
 }
 

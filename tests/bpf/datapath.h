@@ -28,9 +28,11 @@ struct datapath_knobs {
 	bool stick; /* its VLANs are DATAPATH_INET_VID and DATAPATH_SUBS_VID */
 	bool address_spaces;
 	uint32_t inet_ifindex;
-	uint32_t cache;	  /* entries a CPU, a power of two; 0: 1024 */
-	uint32_t flows;	  /* room for them; 0: no table */
-	uint32_t buckets; /* of it, a power of two; 0: for twice as many */
+	uint32_t slots;	   /* 0: DATAPATH_SLOTS */
+	uint32_t prefixes; /* room for them, of either family; 0: 4096 */
+	uint32_t cache;	   /* entries a CPU, a power of two; 0: 1024 */
+	uint32_t flows;	   /* room for them; 0: no table */
+	uint32_t buckets;  /* of it, a power of two; 0: for twice as many */
 	uint64_t seed;
 };
 

@@ -279,7 +279,7 @@ static void daemon_defaults(void **state)
 	assert_int_equal(
 		core_config_fill(config, "lqosd", core_options, &s, sizeof(s)),
 		0);
-	assert_string_equal(s.modules, "steering,throughput,lqtop");
+	assert_string_equal(s.modules, "steering,throughput,flow,pping,lqtop");
 	assert_string_equal(s.to_internet, "");
 	assert_string_equal(s.to_subscribers, "");
 	assert_string_equal(s.shaped_devices, "/etc/lqos/ShapedDevices.csv");
