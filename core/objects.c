@@ -145,6 +145,9 @@ int lqos_bpf_prepare(struct lqos_ctx *ctx, struct bpf_object *obj)
 
 	if (!dp)
 		return -ENODEV;
+	/* The kernel checks the programs, and makes the maps. */
+	if (ctx->core->loop)
+		core_loop_may_take_long(ctx->core->loop);
 	rc = bind_core_maps(dp, ctx->name, obj);
 	if (rc)
 		return rc;
