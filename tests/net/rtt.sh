@@ -193,8 +193,29 @@ client()
 }
 
 # run WHAT WIRE OPTION_OF_JUDGE...: the clients on stdin, "SCENARIO KIND FAMILY
-# SECONDS ...", all at once.
+# SECONDS ...", all at once.  Whatever else the machine does is in the times too:
+# what fails has to fail twice.
 run()
+{
+	local clients
+
+	mapfile -t clients
+	traffic "$1" "$2" <<<"$(printf '%s\n' "${clients[@]}")"
+	judge "${@:3}"
+	if [ -z "$WIRE_ONLY" ] && grep -q '^1' "$LAB_DIR/judged"; then
+		grep '^1' "$LAB_DIR/judged" | while IFS=$'\t' read -r _ text why; do
+			note "$1, $text: $why; once more"
+		done
+		again
+		traffic "$1" "$2" <<<"$(printf '%s\n' "${clients[@]}")"
+		judge "${@:3}"
+	fi
+	tell "$1"
+	keep "$1"
+}
+
+# traffic WHAT WIRE: of the clients on stdin, captured.
+traffic()
 {
 	local what=$1 line pids=()
 
@@ -221,23 +242,26 @@ run()
 	end "$WIRE"
 	[ ! -s "$LAB_DIR/failed" ] || bail "$what: no traffic of" \
 		"$(tr '\n' ' ' <"$LAB_DIR/failed"): $(tail -n 5 "$LAB_DIR/why")"
-	judge "$what" "${@:3}"
-	keep "$what"
 }
 
 judge()
 {
+	python3 -B "$NET_HERE/rtt_judge.py" "$LAB_DIR" \
+		${WIRE_ONLY:+--wire} "$@" >"$LAB_DIR/judged" ||
+		echo "1	judged" >>"$LAB_DIR/judged"
+}
+
+tell()
+{
 	local what=$1 rc text why
 
-	shift
 	while IFS=$'\t' read -r rc text why; do
 		if [ "$rc" = - ]; then
 			note "$what, $text"
 		else
 			result "$rc" "$what, $text" "$why"
 		fi
-	done < <(python3 -B "$NET_HERE/rtt_judge.py" "$LAB_DIR" \
-		${WIRE_ONLY:+--wire} "$@" || echo "1	judged")
+	done <"$LAB_DIR/judged"
 }
 
 keep()
@@ -318,6 +342,7 @@ alone()
 # start MODULES [DEVICES]: and somebody who takes all samples.
 start()
 {
+	STARTED=("$@")
 	lab_ini "shaped_devices=$LAB_DIR/${2:-devices}" \
 		"network_json=$LAB_DIR/nodes" "modules=$1" \
 		"exclude_cpus=$LAST_CPU" "window=600" || bail "no ini"
@@ -328,6 +353,14 @@ start()
 		2>"$LAB_DIR/feed.err" </dev/null &
 	WATCH=$!
 	grows "$LAB_DIR/feed.json" rows "$WATCH"
+}
+
+# Another daemon, whose counts begin at 0.
+again()
+{
+	end "$WATCH"
+	lab_stop
+	start "${STARTED[@]}"
 }
 
 stop()

@@ -269,7 +269,7 @@ class Judge:
         are lost or the line is slow, one that covers more than was stamped is
         off by the gap between segments."""
         disturbed = self.options.lossy or self.options.queue
-        most = 20 if disturbed else 100
+        most = 10 if disturbed else 100
         bad = []
         for side, (rows, good) in sides.items():
             limit = self.true_ns[side] + self.late_ns[side] + P99_OFF_NS
@@ -292,7 +292,7 @@ class Judge:
                            f"{[ms(r.rtt) for r in late[:5]]}")
         what = "p99 near the true delay"
         if disturbed:
-            what = "95 % within 1 ms of the reference"
+            what = "90 % within 1 ms of the reference"
         self.result(not bad, f"{name}: {what}", "; ".join(bad))
 
     def check_flows(self, name, rows, truth):
