@@ -82,24 +82,30 @@ static __always_inline void add(__u64 *counter, __u32 slot, __u64 n)
 		*counter += n;
 }
 
-/* Another second begins. */
-static __always_inline void roll(struct fl_half *half,
-				 const struct lqos_frame *f, __u32 second)
+/* Packets since the last time are the subscriber's, too. */
+static __always_inline void add_packets(struct fl_half *half,
+					const struct lqos_frame *f)
 {
-	bool next = second == half->second + 1;
 	__u32 slot = f->pkt.slot;
-	struct fl_tcp *tcp;
+	struct fl_tcp *tcp = bpf_map_lookup_elem(&fl_slots, &slot);
 
-	half->rate = next ? (__u32)half->bytes - half->mark : 0;
-	half->second = second;
-	half->mark = half->bytes;
-	if (f->pkt.l4_proto != LQOS_TCP)
-		return;
-	tcp = bpf_map_lookup_elem(&fl_slots, &slot);
 	if (tcp)
 		add(&tcp->packets[lqos_direction(&f->pkt)], slot,
 		    (__u32)half->packets - half->mark_packets);
 	half->mark_packets = half->packets;
+}
+
+/* Another second begins, with the packet in hand. */
+static __always_inline void roll(struct fl_half *half,
+				 const struct lqos_frame *f, __u32 second)
+{
+	bool next = second == half->second + 1;
+
+	half->rate = next ? (__u32)half->bytes - half->mark : 0;
+	half->second = second;
+	half->mark = half->bytes;
+	if (f->pkt.l4_proto == LQOS_TCP)
+		add_packets(half, f);
 }
 
 /* A segment that ends before high, or begins there. */
@@ -138,8 +144,12 @@ static __always_inline void segment(struct fl_half *half,
 	struct tcp_header tcp;
 	__s32 ahead;
 
-	if (tcp_read(f->data, f->data_end, &f->pkt, &tcp) ||
-	    tcp.flags & (TCP_SYN | TCP_RST))
+	if (tcp_read(f->data, f->data_end, &f->pkt, &tcp))
+		return;
+	/* Many a connection does not see the next second. */
+	if (tcp.flags & (TCP_FIN | TCP_RST))
+		add_packets(half, f);
+	if (tcp.flags & (TCP_SYN | TCP_RST))
 		return;
 	end = tcp.seq + tcp.len + (tcp.flags & TCP_FIN ? 1 : 0);
 	if (end == tcp.seq)
@@ -209,11 +219,11 @@ static __always_inline void count(const struct lqos_frame *f)
 	half = &fl->half[direction];
 	if (half->generation != f->pkt.generation)
 		begin(half, &fl->half[!direction], f, now);
-	half->bytes += f->bytes;
-	half->packets += f->packets;
 	second = now >> FL_SECOND_SHIFT;
 	if (half->second != second)
 		roll(half, f, second);
+	half->bytes += f->bytes;
+	half->packets += f->packets;
 	marks(half, f);
 	if (f->pkt.l4_proto == LQOS_TCP)
 		segment(half, f, now);

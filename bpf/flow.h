@@ -38,7 +38,7 @@ struct fl_flow {
 };
 
 /* Of a subscriber's flows of TCP, by enum lqos_direction.  Packets are added a
- * second at a time. */
+ * second at a time, and where a flow ends. */
 struct fl_tcp {
 	__u64 packets[2];
 	__u64 retransmits[2];

@@ -22,10 +22,11 @@
 #include "lib/tcp.bpf.h"
 
 enum {
-	FLOW_BLOCK = 64, /* slots that a CPU takes at once */
-	FLOW_SWEEP = 2,	 /* flows that a new one looks at */
-	FLOW_SEARCH = 8, /* ... if there is no slot left */
-	FLOW_OVER = 4,	 /* rank */
+	FLOW_BLOCK = 64,  /* slots that a CPU takes at once */
+	FLOW_SWEEP = 2,	  /* flows that a new one looks at */
+	FLOW_SEARCH = 16, /* ... if there is no slot left */
+	FLOW_ENOUGH = 4,  /* ... until one is found that is not answered */
+	FLOW_OVER = 4,	  /* rank */
 };
 
 #define FLOW_SECOND 1000000000ULL
@@ -243,29 +244,51 @@ __noinline int flow_unlink(__u32 index)
 	return 0;
 }
 
-/* Looks at some flows and frees one that is over.  If there is no slot, the
- * worst of a few is pushed out, whose slot is returned. */
-static __always_inline __u32 flow_sweep(struct dp_flow_row *row, __u32 index,
-					const struct flow_seeker *s)
+/* The worst of FLOW_SWEEP flows from at on; 0: of some by chance, as all that
+ * lie together may be worth keeping. */
+__noinline __u32 flow_worst(__u32 at, __u64 chance, __u64 now)
 {
-	__u32 n = index ? FLOW_SWEEP : FLOW_SEARCH, used = dp_flow_next, i;
+	__u32 used = dp_flow_next, worst = 0, i;
 	__u64 rank, worst_rank = 0;
-	__u32 at, worst = 0;
-	struct lqos_flow *flow;
+	bool any = !at;
 
 	if (used > dp_flow_max)
 		used = dp_flow_max + 1;
-	for (i = 0; i < FLOW_SEARCH && i < n; i++) {
-		at = row->hand + 1 < used ? row->hand + 1 : 1;
-		row->hand = at;
-		rank = flow_rank(at, s->now);
+	for (i = 0; i < (any ? FLOW_SEARCH : FLOW_SWEEP); i++) {
+		if (any) {
+			chance = chance * 0x5851f42d4c957f2dULL + 1;
+			at = (chance >> 32) * (used - 1) >> 32;
+			at++;
+		} else if (at >= used) {
+			at = 1;
+		}
+		rank = flow_rank(at, now);
 		if (rank > worst_rank) {
 			worst_rank = rank;
 			worst = at;
 		}
+		if (any && i + 1 >= FLOW_ENOUGH && worst_rank >> 60 > 1)
+			break;
+		at++;
 	}
+	return worst;
+}
+
+/* Looks at some flows and frees one that is over.  If there is no slot, the
+ * worst of some is pushed out, whose slot is returned. */
+static __always_inline __u32 flow_sweep(struct dp_flow_row *row, __u32 index,
+					const struct flow_seeker *s)
+{
+	__u32 at = 0, worst;
+	struct lqos_flow *flow;
+
+	if (index) {
+		at = row->hand < dp_flow_next ? row->hand + 1 : 1;
+		row->hand = at + FLOW_SWEEP - 1;
+	}
+	worst = flow_worst(at, s->hash, s->now);
 	flow = flow_at(worst);
-	if (!flow || (index && worst_rank >> 60 != FLOW_OVER) ||
+	if (!flow || (index && flow_rank(worst, s->now) >> 60 != FLOW_OVER) ||
 	    !flow_unlink(worst))
 		return index;
 	flow_gone(row, flow, worst, s);
@@ -351,7 +374,7 @@ static __always_inline bool flow_is_admitted(__u32 slot,
 					     const struct flow_seeker *s)
 {
 	return slot || (!((__u32)s->hash >> 24 & dp_flow_unknown.mask) &&
-			dp_flow_unknowns < dp_flow_unknown.max);
+			(__s32)dp_flow_unknowns < (__s32)dp_flow_unknown.max);
 }
 
 /* The new flow's slot; 0: it has none, and why is counted. */
@@ -429,9 +452,13 @@ static __always_inline void flow_turn(struct lqos_flow *flow, __u32 index,
 static __always_inline void flow_change_owner(struct lqos_flow *flow,
 					      __u32 slot)
 {
-	if (!slot != !flow->slot)
+	__u32 was = flow->slot;
+
+	/* Another CPU may have met the other way just now. */
+	if (!__sync_bool_compare_and_swap(&flow->slot, was, slot))
+		return;
+	if (!slot != !was)
 		__sync_fetch_and_add(&dp_flow_unknowns, slot ? -1 : 1);
-	flow->slot = slot;
 }
 
 static __always_inline void flow_met(struct lqos_flow *flow, __u32 index,
@@ -515,7 +542,9 @@ static __always_inline int flow_find(void *data, void *data_end,
 		return -1;
 	flow->last_seen = s.now;
 	pkt->flow = index;
-	pkt->generation = flow->generation;
+	/* Else the compiler makes one word of both, and what the modules keep
+	 * of the flow is not fetched before its record has come. */
+	*(volatile __u32 *)&pkt->generation = flow->generation;
 	return 0;
 }
 

@@ -52,7 +52,8 @@ static __always_inline void rewrite(struct xdp_md *ctx, int up)
 	*(__u16 *)(l4 + (up ? 0 : 2)) = x >> 48;
 	if (flood_knobs.turns) {
 		l4[13] = flood_knobs.turn[mix(n) & 15];
-		*(__u32 *)(l4 + 4) = mix(n) >> 8 & 1;
+		*(__u32 *)(l4 + 4) = 0;
+		l4[7] = mix(n) >> 8 & 1;
 	}
 }
 

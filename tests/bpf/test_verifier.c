@@ -19,6 +19,8 @@
 #include "tests/bpf/datapath.h"
 
 #include "bpf/datapath.skel.h"
+#include "bpf/flow.skel.h"
+#include "bpf/pping.skel.h"
 #include "bpf/steering.skel.h"
 #include "bpf/throughput.skel.h"
 #include "tests/bpf/probe.skel.h"
@@ -138,6 +140,80 @@ static void test_throughput(void **state)
 	}
 }
 
+static void test_flow(void **state)
+{
+	struct flow_bpf *fl;
+	struct datapath *dp;
+	int knobs, rc;
+
+	(void)state;
+	for (knobs = 0; knobs < 8; knobs++) {
+		dp = load_datapath(false, knobs & 1, knobs & 2);
+		fl = flow_bpf__open();
+		assert_non_null(fl);
+		fl->rodata->lqos_self = 1;
+		fl->rodata->lqos_shared = knobs >> 2;
+		snprintf(settings + strlen(settings),
+			 sizeof(settings) - strlen(settings), ", shared %d",
+			 knobs >> 2);
+		rc = datapath_bind(dp, fl->obj) ?: flow_bpf__load(fl);
+		if (rc)
+			fail_msg("%s: %s", settings, strerror(-rc));
+		assert_true(note_programs(fl->obj));
+		flow_bpf__destroy(fl);
+		datapath_free(&dp);
+	}
+}
+
+/* What is off, a bit each: TCP, ICMP, DNS, QUIC, inexact samples. */
+enum { TCP_OFF = 1, ICMP_OFF = 2, DNS_OFF = 4, QUIC_OFF = 8, EXACT = 16 };
+
+static void load_pping(const struct datapath *dp, bool shared, uint32_t sets,
+		       unsigned int off)
+{
+	size_t len = strlen(settings);
+	struct pping_bpf *pp = pping_bpf__open();
+	int rc;
+
+	assert_non_null(pp);
+	pp->rodata->lqos_self = 1;
+	pp->rodata->lqos_shared = shared;
+	pp->rodata->pp_sets = sets;
+	pp->rodata->pp_tcp = !(off & TCP_OFF);
+	pp->rodata->pp_icmp = !(off & ICMP_OFF);
+	pp->rodata->pp_dns = !(off & DNS_OFF);
+	pp->rodata->pp_quic = !(off & QUIC_OFF);
+	pp->rodata->pp_exact = !!(off & EXACT);
+	snprintf(settings + len, sizeof(settings) - len,
+		 ", shared %d, sets %u, off %x", shared, sets, off);
+	rc = datapath_bind(dp, pp->obj) ?: pping_bpf__load(pp);
+	if (rc)
+		fail_msg("%s: %s", settings, strerror(-rc));
+	assert_true(note_programs(pp->obj));
+	settings[len] = '\0';
+	pping_bpf__destroy(pp);
+}
+
+static void test_pping(void **state)
+{
+	struct datapath *dp;
+	unsigned int knobs, off;
+
+	(void)state;
+	for (knobs = 0; knobs < 4; knobs++) {
+		dp = load_datapath(false, knobs & 1, knobs & 2);
+		/* All there is, and each thing alone. */
+		for (off = 0; off < 4; off++)
+			load_pping(dp, off & 1, off & 2 ? 64 : 0, 0);
+		for (off = TCP_OFF; off <= QUIC_OFF; off <<= 1)
+			load_pping(dp, true, 64, ~off & 0xf);
+		for (off = TCP_OFF; off <= EXACT; off <<= 1)
+			load_pping(dp, knobs & 1, 64, off);
+		load_pping(dp, false, 0, 0xf);
+		datapath_free(&dp);
+	}
+}
+
 static void test_steering(void **state)
 {
 	static const uint32_t cpus[] = {1, 2, 3, ST_CPUS_MAX};
@@ -191,6 +267,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_datapath),
 		cmocka_unit_test(test_throughput),
+		cmocka_unit_test(test_flow),
+		cmocka_unit_test(test_pping),
 		cmocka_unit_test(test_steering),
 		cmocka_unit_test(test_probe),
 	};

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Histograms of the last seconds, on a clock of our own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <time.h>
+
+static uint64_t clock_ns;
+
+static int stopped_clock(clockid_t which, struct timespec *out)
+{
+	(void)which;
+	out->tv_sec = (time_t)(clock_ns / 1000000000);
+	out->tv_nsec = (long)(clock_ns % 1000000000);
+	return 0;
+}
+
+#define clock_gettime stopped_clock
+#include "modules/pping/window.c"
+
+enum { SLOTS = 8, ALICE = 3, CPUS = 2, MS = 1000000 };
+
+static struct pp_hist hists[SLOTS], totals[CPUS];
+static const struct pping_config config = {.window = 10};
+static struct pping p;
+static uint64_t seq;
+static bool owned;
+static void (*deferred)(void *arg);
+
+/* ---- In place of the core ------------------------------------------------ */
+
+const struct lqos_snapshot *lqos_snapshot(struct lqos_ctx *ctx)
+{
+	(void)ctx;
+	return (const struct lqos_snapshot *)&seq;
+}
+
+struct lqos_snapshot_time
+lqos_snapshot_time(const struct lqos_snapshot *snapshot)
+{
+	(void)snapshot;
+	return (struct lqos_snapshot_time){.seq = seq};
+}
+
+const struct lqos_subscriber *lqos_subscriber(struct lqos_ctx *ctx,
+					      uint32_t slot)
+{
+	static const struct lqos_subscriber alice;
+
+	(void)ctx;
+	return owned && slot == ALICE ? &alice : NULL;
+}
+
+int lqos_defer(struct lqos_ctx *ctx, void (*fn)(void *arg), void *arg)
+{
+	(void)ctx;
+	(void)arg;
+	deferred = fn;
+	return 0;
+}
+
+/* ---- Samples ------------------------------------------------------------- */
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(hists, 0, sizeof(hists));
+	memset(totals, 0, sizeof(totals));
+	p = (struct pping){.config = &config,
+			   .hists = hists,
+			   .totals = totals,
+			   .cpus = CPUS,
+			   .slots = SLOTS};
+	clock_ns = 1000000000000ULL;
+	seq = 1;
+	return 0;
+}
+
+static int begin(void **state)
+{
+	return setup(state) ?: pping_new_windows(&p);
+}
+
+static int end(void **state)
+{
+	(void)state;
+	deferred(&p);
+	return 0;
+}
+
+static void add(struct pp_hist *h, enum pp_side side, uint64_t ns, uint32_t n)
+{
+	struct pp_side_hist *s = &h->side[side];
+	uint32_t units = (uint32_t)(ns >> RTT_UNIT_SHIFT);
+
+	s->bucket[rtt_bucket(ns)] += n;
+	s->outcome[RTT_SAMPLE] += n;
+	s->sum += ns * n;
+	if (!s->min || units < s->min)
+		s->min = units;
+	if (units > s->max)
+		s->max = units;
+}
+
+static void after(unsigned int ms)
+{
+	clock_ns += (uint64_t)ms * MS;
+	seq++;
+}
+
+static struct rtt_stats stats(enum pp_side side)
+{
+	return pping_stats(&p, ALICE, side);
+}
+
+static void near(uint64_t got, uint64_t want, uint64_t percent)
+{
+	assert_in_range(got, want - want * percent / 100,
+			want + want * percent / 100 + 64);
+}
+
+/* ---- Statistics ---------------------------------------------------------- */
+
+static int by_size(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* Against all samples in a row; a bucket is an eighth wide at most. */
+static void percentiles(void **state)
+{
+	enum { N = 2000 };
+	static uint64_t all[N];
+	struct rtt_samples samples = {};
+	struct rtt_stats got;
+	uint64_t x = 12345, sum = 0;
+	int i;
+
+	(void)state;
+	for (i = 0; i < N; i++) {
+		x = x * 6364136223846793005ULL + 1442695040888963407ULL;
+		all[i] = 100000 + (x >> 33) % (1ULL << (18 + i % 10));
+		samples.bucket[rtt_bucket(all[i])]++;
+		sum += all[i];
+	}
+	qsort(all, N, sizeof(all[0]), by_size);
+	samples.sum = sum;
+	samples.min = (uint32_t)(all[0] >> RTT_UNIT_SHIFT);
+	samples.max = (uint32_t)(all[N - 1] >> RTT_UNIT_SHIFT);
+	rtt_stats_of(&samples, &got);
+	assert_int_equal(got.samples, N);
+	assert_int_equal(got.mean, sum / N);
+	assert_in_range(got.min, all[0] - 64, all[0]);
+	assert_in_range(got.max, all[N - 1], all[N - 1] + 64);
+	near(got.p50, all[N / 2], 13);
+	near(got.p90, all[N * 9 / 10], 13);
+	near(got.p99, all[N * 99 / 100], 13);
+}
+
+static void few(void **state)
+{
+	struct rtt_samples samples = {}, both = {};
+	struct rtt_stats got = {.p50 = 1};
+
+	(void)state;
+	rtt_stats_of(&samples, &got);
+	assert_int_equal(got.samples + got.min + got.max + got.mean + got.p50 +
+				 got.p90 + got.p99,
+			 0);
+	/* One sample is all of them. */
+	samples.bucket[rtt_bucket(5 * MS)] = 1;
+	samples.sum = 5 * MS;
+	samples.min = samples.max = 5 * MS >> RTT_UNIT_SHIFT;
+	rtt_stats_of(&samples, &got);
+	assert_int_equal(got.mean, 5 * MS);
+	assert_in_range(got.p50, 5 * MS - 64, 5 * MS + 64);
+	assert_in_range(got.p99, 5 * MS - 64, 5 * MS + 64);
+	rtt_samples_add(&both, &samples);
+	samples.min = samples.max = 9 * MS >> RTT_UNIT_SHIFT;
+	rtt_samples_add(&both, &samples);
+	rtt_samples_add(&both, &(struct rtt_samples){});
+	rtt_stats_of(&both, &got);
+	assert_int_equal(got.samples, 2);
+	assert_in_range(got.min, 5 * MS - 64, 5 * MS);
+	assert_in_range(got.max, 9 * MS, 9 * MS + 64);
+}
+
+/* ---- Windows ------------------------------------------------------------- */
+
+/* What is older than the window is gone, what is younger than half of it is
+ * there. */
+static void rotation(void **state)
+{
+	struct rtt_stats s;
+
+	(void)state;
+	assert_int_equal(stats(PP_ACCESS).samples, 0);
+	add(&hists[ALICE], PP_ACCESS, 5 * MS, 10);
+	after(1000);
+	assert_int_equal(stats(PP_ACCESS).samples, 10);
+	assert_int_equal(stats(PP_INTERNET).samples, 0);
+	add(&hists[ALICE], PP_ACCESS, 50 * MS, 30);
+	/* The same tick: the same answer. */
+	assert_int_equal(stats(PP_ACCESS).samples, 10);
+	after(1000);
+	s = stats(PP_ACCESS);
+	assert_int_equal(s.samples, 40);
+	assert_in_range(s.min, 5 * MS - 64, 5 * MS);
+	assert_in_range(s.max, 50 * MS, 50 * MS + 64);
+	assert_int_equal(s.mean, (10 * 5 + 30 * 50) * MS / 40);
+	after(4100); /* the ten are 5 s old or more, the others not */
+	s = stats(PP_ACCESS);
+	assert_int_equal(s.samples, 30);
+	assert_int_equal(s.mean, 50 * MS);
+	after(5100);
+	s = stats(PP_ACCESS);
+	assert_int_equal(s.samples, 0);
+	assert_int_equal(s.min, 0);
+	assert_int_equal(s.max, 0);
+	add(&hists[ALICE], PP_ACCESS, 7 * MS, 1);
+	after(1000);
+	s = stats(PP_ACCESS);
+	assert_int_equal(s.samples, 1);
+	assert_in_range(s.min, 7 * MS - 64, 7 * MS);
+	assert_in_range(s.max, 7 * MS, 7 * MS + 64);
+}
+
+/* Row after row of ticks: never less than half a window, never more than one.
+ */
+static void steady(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 60; i++) {
+		add(&hists[ALICE], PP_INTERNET, 10 * MS, 100);
+		after(1000);
+		if (i > 12)
+			assert_in_range(stats(PP_INTERNET).samples, 500, 1100);
+		else
+			stats(PP_INTERNET);
+	}
+}
+
+static void another_owner(void **state)
+{
+	(void)state;
+	add(&hists[ALICE], PP_ACCESS, 5 * MS, 100);
+	after(1000);
+	assert_int_equal(stats(PP_ACCESS).samples, 100);
+	memset(&hists[ALICE], 0, sizeof(hists[ALICE]));
+	after(1000);
+	assert_int_equal(stats(PP_ACCESS).samples, 0);
+	add(&hists[ALICE], PP_ACCESS, 50 * MS, 3);
+	after(1000);
+	assert_int_equal(stats(PP_ACCESS).samples, 3);
+	assert_in_range(stats(PP_ACCESS).min, 50 * MS - 64, 50 * MS);
+}
+
+/* More than a state's counters can tell, a tick at a time. */
+static void growth(void **state)
+{
+	uint32_t i, n = 5000;
+
+	(void)state;
+	for (i = 0; i < 100; i++) {
+		add(&hists[ALICE], PP_ACCESS, 5 * MS, n);
+		after(10);
+		assert_in_range(stats(PP_ACCESS).samples, n, 65535);
+	}
+}
+
+/* What a run before has counted is not of late. */
+static void run_before(void **state)
+{
+	(void)state;
+	add(&hists[ALICE], PP_ACCESS, 5 * MS, 1000);
+	add(&hists[0], PP_ACCESS, 5 * MS, 1000);
+	owned = true;
+	assert_int_equal(pping_new_windows(&p), 0);
+	owned = false;
+	after(1000);
+	assert_int_equal(stats(PP_ACCESS).samples, 0);
+	add(&hists[ALICE], PP_ACCESS, 5 * MS, 2);
+	add(&hists[0], PP_ACCESS, 5 * MS, 3);
+	after(1000);
+	assert_int_equal(stats(PP_ACCESS).samples, 2);
+	assert_int_equal(pping_stats(&p, 0, PP_ACCESS).samples, 3);
+}
+
+static void in_total(void **state)
+{
+	struct rtt_stats s;
+
+	(void)state;
+	add(&totals[0], PP_ACCESS, 5 * MS, 10);
+	add(&totals[1], PP_ACCESS, 9 * MS, 30);
+	after(1000);
+	s = pping_total(&p, PP_ACCESS);
+	assert_int_equal(s.samples, 40);
+	assert_in_range(s.min, 5 * MS - 64, 5 * MS);
+	assert_in_range(s.max, 9 * MS, 9 * MS + 64);
+	assert_int_equal(pping_total_outcome(&p, PP_ACCESS, RTT_SAMPLE), 40);
+	add(&totals[1], PP_ACCESS, 9 * MS, 5);
+	after(5100);
+	s = pping_total(&p, PP_ACCESS);
+	assert_int_equal(s.samples, 5);
+	after(5100);
+	assert_int_equal(pping_total(&p, PP_ACCESS).samples, 0);
+	assert_int_equal(pping_total_outcome(&p, PP_ACCESS, RTT_SAMPLE), 45);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(percentiles),
+		cmocka_unit_test(few),
+		cmocka_unit_test_setup_teardown(rotation, begin, end),
+		cmocka_unit_test_setup_teardown(steady, begin, end),
+		cmocka_unit_test_setup_teardown(another_owner, begin, end),
+		cmocka_unit_test_setup_teardown(growth, begin, end),
+		cmocka_unit_test_setup_teardown(run_before, setup, end),
+		cmocka_unit_test_setup_teardown(in_total, begin, end),
+	};
+
+	return cmocka_run_group_tests_name("pping_window", tests, NULL, NULL);
+}
