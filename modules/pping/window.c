@@ -4,8 +4,7 @@
  *
  * The programs only count up.  Of each subscriber with samples two earlier
  * states are kept, half a window apart; what has been added since the older one
- * is what was seen of late.  Low halves of the counters are enough for that, as
- * a state is replaced before any can have grown by more.
+ * is what was seen of late.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,8 +20,6 @@ static __always_inline __u64 rtt_now(void)
 	return 0;
 }
 
-enum { GROWTH_MAX = 60000 };
-
 _Static_assert((int)PP_BUCKETS == (int)RTT_BUCKETS, "one histogram");
 _Static_assert((int)RTT_OUTCOMES <= (int)PP_OUTCOMES, "room");
 
@@ -30,7 +27,7 @@ struct state {
 	uint64_t taken; /* CLOCK_MONOTONIC, ns; 0: at the beginning */
 	uint64_t sum[PP_SIDES];
 	uint32_t samples[PP_SIDES];
-	uint16_t bucket[PP_SIDES][PP_BUCKETS];
+	uint32_t bucket[PP_SIDES][PP_BUCKETS];
 };
 
 struct window {
@@ -129,7 +126,7 @@ static void take_state(struct state *s, struct pp_hist *hist, uint64_t now)
 		s->samples[side] = 0;
 		for (i = 0; i < PP_BUCKETS; i++) {
 			s->samples[side] += h->bucket[i];
-			s->bucket[side][i] = (uint16_t)h->bucket[i];
+			s->bucket[side][i] = h->bucket[i];
 		}
 	}
 }
@@ -160,16 +157,6 @@ static bool is_anothers(const struct window *w, const struct pp_hist *hist)
 	return false;
 }
 
-static uint32_t grown(const struct state *s, const struct pp_hist *hist)
-{
-	uint32_t n = 0;
-	int side;
-
-	for (side = 0; side < PP_SIDES; side++)
-		n += hist->side[side].outcome[RTT_SAMPLE] - s->samples[side];
-	return n;
-}
-
 static void window_side(const struct window *w, const struct pp_hist *hist,
 			int side, struct rtt_samples *to)
 {
@@ -178,7 +165,7 @@ static void window_side(const struct window *w, const struct pp_hist *hist,
 	int i;
 
 	for (i = 0; i < PP_BUCKETS; i++)
-		to->bucket[i] += (uint16_t)(h->bucket[i] - s->bucket[side][i]);
+		to->bucket[i] += h->bucket[i] - s->bucket[side][i];
 	to->sum += h->sum - s->sum[side];
 	widen(to, h->min, h->max);
 	widen(to, w->min[side], w->max[side]);
@@ -198,8 +185,7 @@ static void bring_up_to_date(const struct pping *p, struct window *w,
 	if (is_anothers(w, hist))
 		*w = (struct window){};
 	w->seq = seq;
-	if (now - w->state[!w->older].taken >= half ||
-	    grown(&w->state[w->older], hist) > GROWTH_MAX)
+	if (now - w->state[!w->older].taken >= half)
 		rotate(w, hist, now);
 	for (side = 0; side < PP_SIDES; side++) {
 		struct rtt_samples samples = {};
@@ -338,6 +324,7 @@ static void begin_after(struct pping *p, uint32_t slot)
 
 int pping_new_windows(struct pping *p)
 {
+	struct pp_hist all;
 	uint32_t slot;
 
 	p->windows = calloc(p->slots, sizeof(struct window *));
@@ -349,5 +336,8 @@ int pping_new_windows(struct pping *p)
 	}
 	for (slot = 0; slot < p->slots; slot++)
 		begin_after(p, slot);
+	add_up(p, &all);
+	take_state(&p->total->state[0], &all, now_ns());
+	p->total->state[1] = p->total->state[0];
 	return lqos_defer(p->ctx, free_windows, p);
 }
