@@ -329,7 +329,7 @@ static __always_inline struct pp_times *find_times(const struct lqos_frame *f)
 static __always_inline enum rtt_outcome
 look_probe(const struct lqos_frame *f, enum rtt_kind kind, struct found *out)
 {
-	__u32 way = lqos_direction(&f->pkt), number, index;
+	__u32 way = lqos_direction(&f->pkt), number, index, len;
 	struct rtt_probe *probe;
 	union key k;
 	__u64 hash;
@@ -344,8 +344,11 @@ look_probe(const struct lqos_frame *f, enum rtt_kind kind, struct found *out)
 	if (!probe)
 		return RTT_NONE;
 	out->times = find_times(f);
+	/* A number, not a pointer less another less a third. */
+	len = f->bytes;
+	asm volatile("" : "+r"(len));
 	if (pp_watched && out->times)
-		count_payload(f, out->times, f->bytes - f->pkt.l4_off);
+		count_payload(f, out->times, len - f->pkt.l4_off);
 	if (what == 2)
 		return rtt_told(probe, hash >> 32 | 1, way, kind, &out->sample);
 	rtt_ask(probe, hash >> 32 | 1, way);
