@@ -270,48 +270,64 @@ struct found {
 	struct pp_times *times;
 };
 
+/* A flow's first packet that we see, which is no SYN. */
+static __always_inline enum rtt_outcome begin(const struct lqos_frame *f,
+					      struct rtt_flow *flow,
+					      const struct rtt_segment *s,
+					      struct found *out)
+{
+	__u32 index = f->pkt.flow, tag;
+	struct rtt_syn *syn;
+
+	out->times = bpf_map_lookup_elem(&pp_times, &index);
+	if (!out->times)
+		return RTT_NONE;
+	empty(flow, out->times, f->pkt.generation);
+	syn = find_syn(f, &tag);
+	return syn ? rtt_established(flow, (void *)out->times, syn, tag, s,
+				     &out->sample)
+		   : RTT_NONE;
+}
+
 static __always_inline enum rtt_outcome look_tcp(const struct lqos_frame *f,
 						 struct found *out)
 {
-	struct pp_times *times = NULL;
-	struct rtt_flow *flow = NULL;
-	enum rtt_outcome outcome;
+	enum rtt_outcome outcome = RTT_NONE;
+	__u32 index = f->pkt.flow, tag;
 	struct rtt_segment s = {};
 	struct lqos_flow *known;
-	__u32 index = f->pkt.flow, tag;
+	struct rtt_flow *flow;
 	struct rtt_syn *syn;
-	bool fresh = false;
 
 	if (segment_read(f->data, f->data_end, &f->pkt, &s))
 		return RTT_NONE;
-	if (!(s.flags & RTT_SYN)) {
-		known = lqos_flow_of(&f->pkt);
-		flow = bpf_map_lookup_elem(&pp_flows, &index);
-		times = bpf_map_lookup_elem(&pp_times, &index);
-		if (!known || !flow || !times)
-			return RTT_NONE;
-		out->times = times;
-		s.coarse = known->last_seen >> RTT_UNIT_SHIFT;
-		if (f->segment && f->segment < s.len)
-			s.first = f->segment;
-		fresh = is_fresh(flow, f);
-		if (fresh)
-			empty(flow, times, f->pkt.generation);
-		if (pp_watched)
-			count_payload(f, times, s.len);
-	}
-	if (!flow || fresh) {
+	if (s.flags & RTT_SYN) {
 		syn = find_syn(f, &tag);
-		if (syn && !flow)
-			return rtt_handshake(syn, tag, &s, &out->sample);
-		outcome = syn && flow
-				  ? rtt_established(flow, (void *)times, syn,
-						    tag, &s, &out->sample)
-				  : RTT_NONE;
-		if (!flow || outcome != RTT_NONE)
-			return outcome;
+		return syn ? rtt_handshake(syn, tag, &s, &out->sample)
+			   : RTT_NONE;
 	}
-	return rtt_segment(flow, (void *)times, &s, &out->sample);
+	known = lqos_flow_of(&f->pkt);
+	flow = bpf_map_lookup_elem(&pp_flows, &index);
+	if (!known || !flow)
+		return RTT_NONE;
+	s.coarse = known->last_seen >> RTT_UNIT_SHIFT;
+	if (f->segment && f->segment < s.len)
+		s.first = f->segment;
+	if (is_fresh(flow, f))
+		outcome = begin(f, flow, &s, out);
+	if (outcome == RTT_NONE)
+		outcome = rtt_segment(flow, &s, &out->sample);
+	/* Most packets need no more. */
+	if (outcome == RTT_NONE && !pp_watched)
+		return RTT_NONE;
+	out->times = bpf_map_lookup_elem(&pp_times, &index);
+	if (!out->times)
+		return RTT_NONE;
+	if (pp_watched)
+		count_payload(f, out->times, s.len);
+	if (outcome == RTT_SAMPLE && out->sample.kind == RTT_ACK)
+		outcome = rtt_judge(flow, (void *)out->times, &s, &out->sample);
+	return outcome;
 }
 
 /* Of a flow without segments: they begin anew with it. */

@@ -526,11 +526,10 @@ rtt_established(struct rtt_flow *flow, struct rtt_times *times,
 
 /* ---- A packet of TCP ----------------------------------------------------- */
 
-/* What a packet that is no SYN tells.  times: of the flow, for what was held
- * back. */
-static __always_inline enum rtt_outcome
-rtt_segment(struct rtt_flow *flow, const struct rtt_times *times,
-	    const struct rtt_segment *s, struct rtt_sample *out)
+/* What a packet that is no SYN tells, but for rtt_judge(). */
+static __always_inline enum rtt_outcome rtt_segment(struct rtt_flow *flow,
+						    const struct rtt_segment *s,
+						    struct rtt_sample *out)
 {
 	struct rtt_half *own = &flow->half[s->way & 1];
 	struct rtt_half *other = &flow->half[!(s->way & 1)];
@@ -540,15 +539,27 @@ rtt_segment(struct rtt_flow *flow, const struct rtt_times *times,
 	if (!(s->flags & RTT_HAS_ACK) || s->flags & RTT_RST)
 		return RTT_NONE;
 	outcome = rtt_answer(own, other, s, out);
-	/* All is acknowledged; by an ACK alone, it was one segment. */
-	if (outcome == RTT_SAMPLE && times && s->ack == other->high &&
-	    (s->len || s->flags & RTT_FIN ||
-	     s->ack == rtt_mark_end(other->anchor)) &&
-	    rtt_held_back(s, out->ns >> RTT_UNIT_SHIFT, times->min[s->way & 1]))
-		outcome = RTT_DELAYED;
 	if (s->len || s->flags & RTT_FIN)
 		rtt_data(own, other, s);
 	return outcome;
+}
+
+/* Of a sample that rtt_segment() gave: may the answer have been held back?
+ * times: of the flow. */
+static __always_inline enum rtt_outcome
+rtt_judge(const struct rtt_flow *flow, const struct rtt_times *times,
+	  const struct rtt_segment *s, const struct rtt_sample *sample)
+{
+	const struct rtt_half *other = &flow->half[!(s->way & 1)];
+
+	/* All is acknowledged; by an ACK alone, it was one segment. */
+	if (s->ack == other->high &&
+	    (s->len || s->flags & RTT_FIN ||
+	     s->ack == rtt_mark_end(other->anchor)) &&
+	    rtt_held_back(s, sample->ns >> RTT_UNIT_SHIFT,
+			  times->min[s->way & 1]))
+		return RTT_DELAYED;
+	return RTT_SAMPLE;
 }
 
 /* ---- Questions with a number: ICMP echo, DNS ----------------------------- */

@@ -209,9 +209,12 @@ static inline void path_on_tcp(struct path *path, const struct rtt_segment *s,
 					       &out->sample);
 		out->since = e->since;
 	}
-	if (out->outcome == RTT_NONE)
-		out->outcome =
-			rtt_segment(&flow->flow, &flow->times, s, &out->sample);
+	if (out->outcome == RTT_NONE) {
+		out->outcome = rtt_segment(&flow->flow, s, &out->sample);
+		if (out->outcome == RTT_SAMPLE)
+			out->outcome = rtt_judge(&flow->flow, &flow->times, s,
+						 &out->sample);
+	}
 	path_keep(flow, out);
 }
 
