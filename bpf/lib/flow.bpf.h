@@ -44,6 +44,7 @@ __u32 dp_flow_unknowns;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, LQOS_ALIGNED);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct dp_bucket);

@@ -40,6 +40,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, LQOS_ALIGNED);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct dp_cached);

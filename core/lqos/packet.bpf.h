@@ -36,6 +36,11 @@ enum { LQOS_TCP = 6, LQOS_TCP_DOFF = 12, LQOS_UDP_HEADER = 8, LQOS_TAG = 4 };
  * the next, as where it lies hangs on a seed, or it is old at once. */
 #define LQOS_FRESH __attribute__((btf_decl_tag("lqos:fresh")))
 
+/* As map_flags of an array: its entries begin on a page, so that one of 64
+ * bytes is one cache line.  Otherwise they begin behind the kernel's struct
+ * bpf_array, which ends 56 bytes into a line (kernel/bpf/arraymap.c). */
+#define LQOS_ALIGNED BPF_F_MMAPABLE
+
 /* The core's maps; lqos_bpf_prepare() binds them to the real ones. */
 struct lqos_chain {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
