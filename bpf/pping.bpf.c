@@ -34,11 +34,11 @@ PP_MAP(pp_hists, struct pp_hist, BPF_F_MMAPABLE);
 /* All of what each CPU has seen. */
 PP_MAP(pp_totals, struct pp_hist, BPF_F_MMAPABLE);
 /* By flow slot. */
-PP_MAP(pp_flows, struct rtt_flow, 0) LQOS_FRESH;
+PP_MAP(pp_flows, struct rtt_flow, LQOS_ALIGNED) LQOS_FRESH;
 PP_MAP(pp_times, struct pp_times, BPF_F_MMAPABLE) LQOS_FRESH;
 /* By hash. */
-PP_MAP(pp_syns, struct rtt_syn, 0) LQOS_FRESH;
-PP_MAP(pp_probes, struct rtt_probe, 0) LQOS_FRESH;
+PP_MAP(pp_syns, struct rtt_syn, LQOS_ALIGNED) LQOS_FRESH;
+PP_MAP(pp_probes, struct rtt_probe, LQOS_ALIGNED) LQOS_FRESH;
 PP_MAP(pp_prefixes, struct pp_set, BPF_F_MMAPABLE) LQOS_FRESH;
 /* By CPU: networks pushed out by others, samples that could not be told. */
 PP_MAP(pp_evicted, __u64, BPF_F_MMAPABLE);
@@ -162,19 +162,20 @@ static __always_inline void tell(const struct lqos_frame *f,
 		count_here(&pp_lost);
 		return;
 	}
-	*event = (struct pp_event){
-		.ts = bpf_ktime_get_ns(),
-		.rtt = sample->ns,
-		.key = *key,
-		.slot = f->pkt.slot,
-		.flow = f->pkt.flow,
-		.generation = f->pkt.generation,
-		.min = sample->ns >> RTT_UNIT_SHIFT,
-		.side = side,
-		.kind = sample->kind,
-		.inexact = sample->inexact,
-		.egress = f->egress,
-	};
+	event->ts = bpf_ktime_get_ns();
+	event->rtt = sample->ns;
+	event->key = *key;
+	event->slot = f->pkt.slot;
+	event->flow = f->pkt.flow;
+	event->generation = f->pkt.generation;
+	event->min = sample->ns >> RTT_UNIT_SHIFT;
+	event->bytes[0] = event->bytes[1] = 0;
+	event->packets[0] = event->packets[1] = 0;
+	event->side = side;
+	event->kind = sample->kind;
+	event->inexact = sample->inexact;
+	event->egress = f->egress;
+	event->reserved = 0;
 	if (times) {
 		event->min = times->min[side & 1];
 		event->bytes[0] = times->bytes[0];
@@ -186,10 +187,10 @@ static __always_inline void tell(const struct lqos_frame *f,
 }
 
 /* What came of it; times: the flow's, if it has a slot. */
-static __always_inline void settle(const struct lqos_frame *f,
-				   enum rtt_outcome outcome,
-				   const struct rtt_sample *sample,
-				   struct pp_times *times)
+static __noinline int settle(const struct lqos_frame *f,
+			     enum rtt_outcome outcome,
+			     const struct rtt_sample *sample,
+			     struct pp_times *times)
 {
 	__u32 slot = f->pkt.slot, side = lqos_direction(&f->pkt);
 	__u32 cpu = bpf_get_smp_processor_id();
@@ -208,9 +209,9 @@ static __always_inline void settle(const struct lqos_frame *f,
 	if (outcome == RTT_SAMPLE && times)
 		rtt_keep((struct rtt_times *)times, side, sample->ns);
 	if ((slot || !pp_sets) && (!pp_watched || outcome != RTT_SAMPLE))
-		return;
+		return 0;
 	if (segment_key(f->data, f->data_end, &f->pkt, &k.key))
-		return;
+		return 0;
 	if (!slot && pp_sets) {
 		prefix = find_prefix(&k.key, side);
 		if (prefix)
@@ -218,6 +219,7 @@ static __always_inline void settle(const struct lqos_frame *f,
 	}
 	if (pp_watched && outcome == RTT_SAMPLE)
 		tell(f, &k.key, sample, side, times);
+	return 0;
 }
 
 /* ---- Where they come from ------------------------------------------------ */
@@ -264,70 +266,100 @@ static __always_inline void count_payload(const struct lqos_frame *f,
 	times->packets[direction] += f->packets;
 }
 
-/* What a packet gave: the sample, and the times of its flow, if it has one. */
-struct found {
-	struct rtt_sample sample;
-	struct pp_times *times;
-};
-
-/* A flow's first packet that we see, which is no SYN. */
-static __always_inline enum rtt_outcome begin(const struct lqos_frame *f,
-					      struct rtt_flow *flow,
-					      const struct rtt_segment *s,
-					      struct found *out)
+static __noinline int look_syn(const struct lqos_frame *f)
 {
-	__u32 index = f->pkt.flow, tag;
+	struct rtt_sample sample = {};
+	enum rtt_outcome outcome;
+	struct rtt_segment s;
 	struct rtt_syn *syn;
+	__u32 tag;
 
-	out->times = bpf_map_lookup_elem(&pp_times, &index);
-	if (!out->times)
-		return RTT_NONE;
-	empty(flow, out->times, f->pkt.generation);
+	if (segment_read(f->data, f->data_end, &f->pkt, &s))
+		return 0;
 	syn = find_syn(f, &tag);
-	return syn ? rtt_established(flow, (void *)out->times, syn, tag, s,
-				     &out->sample)
-		   : RTT_NONE;
+	if (!syn)
+		return 0;
+	outcome = rtt_handshake(syn, tag, &s, &sample);
+	return outcome == RTT_NONE ? 0 : settle(f, outcome, &sample, NULL);
 }
 
-static __always_inline enum rtt_outcome look_tcp(const struct lqos_frame *f,
-						 struct found *out)
+/* A flow's first packet that we see, which is no SYN.  1: more may come of it.
+ */
+static __noinline int begin(const struct lqos_frame *f)
 {
-	enum rtt_outcome outcome = RTT_NONE;
+	struct rtt_sample sample = {};
 	__u32 index = f->pkt.flow, tag;
-	struct rtt_segment s = {};
-	struct lqos_flow *known;
+	enum rtt_outcome outcome;
+	struct pp_times *times;
+	struct rtt_segment s;
 	struct rtt_flow *flow;
 	struct rtt_syn *syn;
 
+	flow = bpf_map_lookup_elem(&pp_flows, &index);
+	times = bpf_map_lookup_elem(&pp_times, &index);
+	if (!flow || !times || segment_read(f->data, f->data_end, &f->pkt, &s))
+		return 0;
+	empty(flow, times, f->pkt.generation);
+	syn = find_syn(f, &tag);
+	if (!syn)
+		return 1;
+	outcome = rtt_established(flow, (void *)times, syn, tag, &s, &sample);
+	if (outcome == RTT_NONE)
+		return 1;
+	if (pp_watched)
+		count_payload(f, times, s.len);
+	return settle(f, outcome, &sample, times);
+}
+
+static __noinline int answered(const struct lqos_frame *f,
+			       enum rtt_outcome outcome, __u64 ns, bool inexact)
+{
+	struct rtt_sample sample = {ns, RTT_ACK, inexact};
+	__u32 index = f->pkt.flow, options;
+	struct pp_times *times;
+	struct rtt_segment s;
+	struct rtt_flow *flow;
+
+	flow = bpf_map_lookup_elem(&pp_flows, &index);
+	times = bpf_map_lookup_elem(&pp_times, &index);
+	if (!flow || !times ||
+	    segment_header(f->data, f->data_end, &f->pkt, &s, &options))
+		return 0;
+	if (pp_watched)
+		count_payload(f, times, s.len);
+	if (outcome == RTT_SAMPLE)
+		outcome = rtt_judge(flow, (void *)times, &s, &sample);
+	return outcome == RTT_NONE ? 0 : settle(f, outcome, &sample, times);
+}
+
+/* What is not inlined here, few packets need. */
+static __always_inline void look_tcp(const struct lqos_frame *f)
+{
+	struct rtt_sample sample = {};
+	__u32 index = f->pkt.flow;
+	enum rtt_outcome outcome;
+	struct lqos_flow *known;
+	struct rtt_segment s;
+	struct rtt_flow *flow;
+
 	if (segment_read(f->data, f->data_end, &f->pkt, &s))
-		return RTT_NONE;
+		return;
 	if (s.flags & RTT_SYN) {
-		syn = find_syn(f, &tag);
-		return syn ? rtt_handshake(syn, tag, &s, &out->sample)
-			   : RTT_NONE;
+		look_syn(f);
+		return;
 	}
 	known = lqos_flow_of(&f->pkt);
 	flow = bpf_map_lookup_elem(&pp_flows, &index);
 	if (!known || !flow)
-		return RTT_NONE;
+		return;
 	s.coarse = known->last_seen >> RTT_UNIT_SHIFT;
 	if (f->segment && f->segment < s.len)
 		s.first = f->segment;
-	if (is_fresh(flow, f))
-		outcome = begin(f, flow, &s, out);
-	if (outcome == RTT_NONE)
-		outcome = rtt_segment(flow, &s, &out->sample);
-	/* Most packets need no more. */
-	if (outcome == RTT_NONE && !pp_watched)
-		return RTT_NONE;
-	out->times = bpf_map_lookup_elem(&pp_times, &index);
-	if (!out->times)
-		return RTT_NONE;
-	if (pp_watched)
-		count_payload(f, out->times, s.len);
-	if (outcome == RTT_SAMPLE && out->sample.kind == RTT_ACK)
-		outcome = rtt_judge(flow, (void *)out->times, &s, &out->sample);
-	return outcome;
+	if (is_fresh(flow, f) && !begin(f))
+		return;
+	outcome = rtt_segment(flow, &s, &sample);
+	if (outcome != RTT_NONE || pp_watched)
+		answered(f, outcome, sample.ns, sample.inexact);
 }
 
 /* Of a flow without segments: they begin anew with it. */
@@ -342,8 +374,10 @@ static __always_inline struct pp_times *find_times(const struct lqos_frame *f)
 	return times;
 }
 
-static __always_inline enum rtt_outcome
-look_probe(const struct lqos_frame *f, enum rtt_kind kind, struct found *out)
+static __always_inline enum rtt_outcome look_probe(const struct lqos_frame *f,
+						   enum rtt_kind kind,
+						   struct rtt_sample *out,
+						   struct pp_times **times)
 {
 	__u32 way = lqos_direction(&f->pkt), number, index, len;
 	struct rtt_probe *probe;
@@ -359,20 +393,21 @@ look_probe(const struct lqos_frame *f, enum rtt_kind kind, struct found *out)
 	probe = bpf_map_lookup_elem(&pp_probes, &index);
 	if (!probe)
 		return RTT_NONE;
-	out->times = find_times(f);
+	*times = find_times(f);
 	/* A number, not a pointer less another less a third. */
 	len = f->bytes;
 	asm volatile("" : "+r"(len));
-	if (pp_watched && out->times)
-		count_payload(f, out->times, len - f->pkt.l4_off);
+	if (pp_watched && *times)
+		count_payload(f, *times, len - f->pkt.l4_off);
 	if (what == 2)
-		return rtt_told(probe, hash >> 32 | 1, way, kind, &out->sample);
+		return rtt_told(probe, hash >> 32 | 1, way, kind, out);
 	rtt_ask(probe, hash >> 32 | 1, way);
 	return RTT_NONE;
 }
 
 static __always_inline enum rtt_outcome look_quic(const struct lqos_frame *f,
-						  struct found *out)
+						  struct rtt_sample *out,
+						  struct pp_times **known)
 {
 	__u32 index = f->pkt.flow, cid = 0;
 	struct pp_times *times;
@@ -383,12 +418,12 @@ static __always_inline enum rtt_outcome look_quic(const struct lqos_frame *f,
 	times = bpf_map_lookup_elem(&pp_times, &index);
 	if (!index || !flow || !times)
 		return RTT_NONE;
-	out->times = times;
+	*known = times;
 	if (is_fresh(flow, f))
 		empty(flow, times, f->pkt.generation);
 	type = quic_read(f->data, f->data_end, f->pkt.l4_off + LQOS_UDP_HEADER,
 			 &cid);
-	return rtt_quic(flow, lqos_direction(&f->pkt), type, cid, &out->sample);
+	return rtt_quic(flow, lqos_direction(&f->pkt), type, cid, out);
 }
 
 static __always_inline bool has_port(const struct lqos_frame *f, __u16 port)
@@ -399,22 +434,29 @@ static __always_inline bool has_port(const struct lqos_frame *f, __u16 port)
 	       (udp[0] == bpf_htons(port) || udp[1] == bpf_htons(port));
 }
 
-static __always_inline void look(const struct lqos_frame *f)
+static __noinline int look_other(const struct lqos_frame *f)
 {
 	enum rtt_outcome outcome = RTT_NONE;
+	struct rtt_sample sample = {};
+	struct pp_times *times = NULL;
 	__u8 proto = f->pkt.l4_proto;
-	struct found found = {};
 
-	if (proto == SEGMENT_TCP && pp_tcp)
-		outcome = look_tcp(f, &found);
-	else if (proto == SEGMENT_UDP && pp_quic && has_port(f, QUIC_PORT))
-		outcome = look_quic(f, &found);
-	else if (proto == SEGMENT_UDP ? pp_dns && has_port(f, PROBE_DNS)
-				      : proto != SEGMENT_TCP && pp_icmp)
-		outcome = look_probe(
-			f, proto == SEGMENT_UDP ? RTT_DNS : RTT_ICMP, &found);
-	if (outcome != RTT_NONE)
-		settle(f, outcome, &found.sample, found.times);
+	if (proto == SEGMENT_UDP && pp_quic && has_port(f, QUIC_PORT))
+		outcome = look_quic(f, &sample, &times);
+	else if (proto != SEGMENT_UDP ? pp_icmp
+				      : pp_dns && has_port(f, PROBE_DNS))
+		outcome =
+			look_probe(f, proto == SEGMENT_UDP ? RTT_DNS : RTT_ICMP,
+				   &sample, &times);
+	return outcome == RTT_NONE ? 0 : settle(f, outcome, &sample, times);
+}
+
+static __always_inline void look(const struct lqos_frame *f)
+{
+	if (f->pkt.l4_proto != SEGMENT_TCP)
+		look_other(f);
+	else if (pp_tcp)
+		look_tcp(f);
 }
 
 LQOS_OBSERVER(pp_look, look)

@@ -7,12 +7,13 @@
  * gives a sample, and then the next new segment becomes the anchor: one sample
  * a round trip, no table of segments, and no tie to timestamps.  An ACK may
  * have waited for a second segment, or for the next burst: the segment behind
- * the anchor is stamped too, and then the first in each tick of the coarse
- * clock, in its place; an ACK that covers the one stamped last is timed
- * from there.  What a retransmission makes ambiguous is refused (Karn
- * and Partridge, 1987), unless the ACK echoes the very timestamp that the
- * anchor carried (RFC 3522).  So is, of a flow whose beginning was not seen,
- * what the first seconds tell: what looks new then may have been sent before.
+ * the anchor is stamped too, and then, as long as answers are held back, the
+ * first in each tick of the coarse clock, in its place; an ACK that covers the
+ * one stamped last is timed from there.  What a retransmission makes ambiguous
+ * is refused (Karn and Partridge, 1987), unless the ACK echoes the very
+ * timestamp that the anchor carried (RFC 3522).  So is, of a flow whose
+ * beginning was not seen, what the first seconds tell: what looks new then may
+ * have been sent before.
  *
  * A half is written by the packets of its own way only, so that the two ways
  * may be seen by two CPUs: what is read of the other half is single words.
@@ -40,6 +41,7 @@ enum {
 	RTT_AGE_MAX = 28,     /* seconds: an answer that took longer is none */
 	RTT_COLD_MAX = 5,     /* ... or to something sent before we looked */
 	RTT_FASTOPEN = 1460,  /* data in a SYN (RFC 7413) */
+	RTT_HELD_MAX = 16384, /* bytes that an ACK is held back for, at most */
 	RTT_FLIGHT_MAX = 127, /* segments to choose an anchor from */
 };
 
@@ -47,6 +49,11 @@ enum {
 /* Sequence numbers that are further away than this are no retransmission and
  * no hole, but another connection's, or forged. */
 #define RTT_JUMP (1 << 26)
+/* In units. */
+#define RTT_MS	 (1000000 >> RTT_UNIT_SHIFT)
+#define RTT_TICK (16 * RTT_MS) /* more than the coarse clock lags behind */
+#define RTT_HELD (500 * RTT_MS + RTT_TICK)
+#define RTT_AGE	 ((__u32)RTT_AGE_MAX << (RTT_SECOND_SHIFT - RTT_UNIT_SHIFT))
 
 /* Who answered: struct rtt_sample's side is that of the packet in hand. */
 enum rtt_kind { RTT_ACK, RTT_HANDSHAKE, RTT_ICMP, RTT_DNS, RTT_QUIC };
@@ -146,6 +153,7 @@ struct rtt_segment {
 	__u8 flags;   /* enum rtt_tcp_flags */
 	__u8 sack;    /* 1: it has blocks (RFC 2018) */
 	__u32 coarse; /* coarse CLOCK_MONOTONIC, in units of 64 ns */
+	__u64 now;    /* rtt_now(), once it was read; 0 before */
 };
 
 #ifndef __cplusplus
@@ -211,13 +219,21 @@ static __always_inline bool rtt_armed(const struct rtt_half *own,
 
 /* ---- Segments ------------------------------------------------------------ */
 
+static __always_inline __u64 rtt_clock(struct rtt_segment *s)
+{
+	if (!s->now)
+		s->now = rtt_now();
+	return s->now;
+}
+
 /* The segment in hand, which ends at end, is the anchor from now on.  tsval:
  * what an echo of proves that it arrived.  fresh: nothing is known of what came
  * before. */
-static __always_inline void rtt_arm(struct rtt_half *own, __u32 end,
-				    __u32 tsval, __u32 flags, bool fresh)
+static __always_inline void rtt_arm(struct rtt_half *own, struct rtt_segment *s,
+				    __u32 end, __u32 tsval, __u32 flags,
+				    bool fresh)
 {
-	__u64 now = rtt_now();
+	__u64 now = rtt_clock(s);
 	__u32 number = rtt_number(own->state) % 255 + 1;
 	__u32 second = rtt_second(now);
 
@@ -263,13 +279,27 @@ static __always_inline bool rtt_moves(struct rtt_half *own,
 	return (s->seq * 0x9e3779b1U >> 24) * n < 256;
 }
 
+/*
+ * Is the segment behind the anchor, or the first in another tick?  An ACK is
+ * held back for less than 500 ms and for less than two full segments (RFC 5681,
+ * 4.2): what is sent later than that sets none free.
+ */
+static __always_inline bool rtt_restamps(const struct rtt_half *own,
+					 __u32 first, __u32 age, __u32 coarse)
+{
+	if (own->newest == own->anchor)
+		return true;
+	return rtt_after(coarse, (__u32)own->newest) && age <= RTT_HELD &&
+	       first - rtt_mark_end(own->anchor) <= RTT_HELD_MAX;
+}
+
 static __always_inline void rtt_data(struct rtt_half *own,
 				     const struct rtt_half *other,
-				     const struct rtt_segment *s)
+				     struct rtt_segment *s)
 {
 	__u32 end = s->seq + s->len + (s->flags & RTT_FIN ? 1 : 0);
 	__u32 first = s->first < s->len ? s->seq + s->first : end;
-	__u32 state = own->state, was = own->high;
+	__u32 state = own->state, was = own->high, age;
 	__u32 kept = state & (RTT_WARM | RTT_BORN_MASK << RTT_BORN_SHIFT);
 	/* Behind a hole, it is acknowledged when that is filled. */
 	__u32 tsval = rtt_after(s->seq, was) ? 0 : s->tsval;
@@ -277,7 +307,7 @@ static __always_inline void rtt_data(struct rtt_half *own,
 
 	if (!(state & RTT_HIGH) || ahead > RTT_JUMP || ahead < -RTT_JUMP) {
 		own->high = end;
-		rtt_arm(own, first, 0, 0, true);
+		rtt_arm(own, s, first, 0, 0, true);
 		return;
 	}
 	if (ahead <= 0) {
@@ -287,59 +317,61 @@ static __always_inline void rtt_data(struct rtt_half *own,
 	own->high = end;
 	if (!rtt_after(first, was)) /* all of it is old */
 		first = end;
-	if (!rtt_armed(own, other)) {
+	age = s->coarse + RTT_TICK - (__u32)own->anchor;
+	if (!rtt_armed(own, other) || age > RTT_AGE) {
 		own->flight = 1;
-		rtt_arm(own, first, tsval, kept, false);
+		rtt_arm(own, s, first, tsval, kept, false);
 		return;
 	}
 	if (rtt_after(was, s->seq)) /* old and new in one */
 		rtt_resent(own, other, s);
-	if (rtt_moves(own, s)) {
-		rtt_arm(own, first, tsval, kept, false);
-		return;
-	}
-	if (own->newest == own->anchor ||
-	    rtt_after(s->coarse, (__u32)own->newest)) {
-		__u64 now = rtt_now();
-
-		if (rtt_expired(state, now))
-			rtt_arm(own, first, tsval, kept, false);
-		else
-			*(volatile __u64 *)&own->newest = rtt_mark(first, now);
-	}
+	if (rtt_moves(own, s))
+		rtt_arm(own, s, first, tsval, kept, false);
+	else if (rtt_restamps(own, first, age, s->coarse))
+		*(volatile __u64 *)&own->newest = rtt_mark(first, rtt_clock(s));
 }
 
-/* The answer to what other's way has sent; s is of own's. */
+/* Does s, of own's way, acknowledge the other's anchor? */
+static __always_inline bool rtt_meets(struct rtt_half *own,
+				      const struct rtt_half *other,
+				      const struct rtt_segment *s)
+{
+	__u32 number = rtt_number(*(const volatile __u32 *)&other->state);
+	__u64 anchor = *(const volatile __u64 *)&other->anchor;
+
+	if (!number || own->taken == number)
+		return false;
+	if (!rtt_after(rtt_mark_end(anchor), s->ack))
+		return true;
+	/* What was sent behind a hole waits till that is filled. */
+	if (own->hole != s->sack)
+		own->hole = s->sack;
+	return false;
+}
+
+/* The answer to what other's way has sent; s is of own's, and meets it. */
 static __always_inline enum rtt_outcome rtt_answer(struct rtt_half *own,
 						   const struct rtt_half *other,
-						   const struct rtt_segment *s,
+						   struct rtt_segment *s,
 						   struct rtt_sample *out)
 {
 	__u32 state = *(const volatile __u32 *)&other->state;
 	__u64 anchor = *(const volatile __u64 *)&other->anchor;
 	__u64 newest = *(const volatile __u64 *)&other->newest;
 	__u32 high = *(const volatile __u32 *)&other->high;
-	__u32 number = rtt_number(state), tsval = other->tsval;
-	bool hole;
+	__u32 tsval = other->tsval;
+	bool hole = own->hole;
 	__u64 now;
 
-	if (!number || own->taken == number)
-		return RTT_NONE;
-	if (rtt_after(rtt_mark_end(anchor), s->ack)) {
-		/* What was sent behind a hole waits till that is filled. */
-		if (own->hole != s->sack)
-			own->hole = s->sack;
-		return RTT_NONE;
-	}
 	/* Written anew meanwhile. */
-	if (*(const volatile __u32 *)&other->state != state)
+	if (*(const volatile __u32 *)&other->state != state ||
+	    rtt_after(rtt_mark_end(anchor), s->ack))
 		return RTT_NONE;
 	if (rtt_after(s->ack, high))
 		return RTT_AHEAD;
-	*(volatile __u8 *)&own->taken = number;
-	hole = own->hole;
+	*(volatile __u8 *)&own->taken = rtt_number(state);
 	own->hole = 0;
-	now = rtt_now();
+	now = rtt_clock(s);
 	if (rtt_expired(state, now))
 		return RTT_EXPIRED;
 	out->kind = RTT_ACK;
@@ -365,7 +397,6 @@ static __always_inline enum rtt_outcome rtt_answer(struct rtt_half *own,
 /* ---- Answers that were held back ----------------------------------------- */
 
 /* Delayed ACK timers of Linux, and of Windows and BSD. */
-#define RTT_MS	      (1000000 >> RTT_UNIT_SHIFT)
 #define RTT_DELAY1_LO (35 * RTT_MS)
 #define RTT_DELAY1_HI (55 * RTT_MS)
 #define RTT_DELAY2_LO (190 * RTT_MS)
@@ -456,14 +487,15 @@ rtt_syn_answer(struct rtt_syn *e, const struct rtt_segment *s, __u64 now,
 
 /* A SYN or SYN-ACK.  e is where tag's entry is, or another's that is written
  * over. */
-static __always_inline enum rtt_outcome
-rtt_handshake(struct rtt_syn *e, __u32 tag, const struct rtt_segment *s,
-	      struct rtt_sample *out)
+static __always_inline enum rtt_outcome rtt_handshake(struct rtt_syn *e,
+						      __u32 tag,
+						      struct rtt_segment *s,
+						      struct rtt_sample *out)
 {
 	__u32 way = s->way & 1, end = s->seq + 1;
 	__u32 known = rtt_syn_flag(RTT_SYN_SEEN, way) |
 		      rtt_syn_flag(RTT_SYN_MET, way);
-	__u64 now = rtt_now();
+	__u64 now = rtt_clock(s);
 	enum rtt_outcome outcome;
 
 	if (!rtt_syn_is(e, tag, now)) {
@@ -494,7 +526,7 @@ rtt_handshake(struct rtt_syn *e, __u32 tag, const struct rtt_segment *s,
  * times are empty, and tag's entry is e or was written over. */
 static __always_inline enum rtt_outcome
 rtt_established(struct rtt_flow *flow, struct rtt_times *times,
-		struct rtt_syn *e, __u32 tag, const struct rtt_segment *s,
+		struct rtt_syn *e, __u32 tag, struct rtt_segment *s,
 		struct rtt_sample *out)
 {
 	__u32 way = s->way & 1;
@@ -502,7 +534,7 @@ rtt_established(struct rtt_flow *flow, struct rtt_times *times,
 
 	if (e->tag != tag || e->end[way] != s->seq)
 		return RTT_NONE;
-	now = rtt_now();
+	now = rtt_clock(s);
 	if (rtt_expired(e->state, now) ||
 	    !(e->state & rtt_syn_flag(RTT_SYN_SEEN, way)) ||
 	    !(e->state & rtt_syn_flag(RTT_SYN_SEEN, !way)))
@@ -528,17 +560,18 @@ rtt_established(struct rtt_flow *flow, struct rtt_times *times,
 
 /* What a packet that is no SYN tells, but for rtt_judge(). */
 static __always_inline enum rtt_outcome rtt_segment(struct rtt_flow *flow,
-						    const struct rtt_segment *s,
+						    struct rtt_segment *s,
 						    struct rtt_sample *out)
 {
 	struct rtt_half *own = &flow->half[s->way & 1];
 	struct rtt_half *other = &flow->half[!(s->way & 1)];
-	enum rtt_outcome outcome;
+	enum rtt_outcome outcome = RTT_NONE;
 
 	/* A reset may be somebody's between the two ends. */
 	if (!(s->flags & RTT_HAS_ACK) || s->flags & RTT_RST)
 		return RTT_NONE;
-	outcome = rtt_answer(own, other, s, out);
+	if (rtt_meets(own, other, s))
+		outcome = rtt_answer(own, other, s, out);
 	if (s->len || s->flags & RTT_FIN)
 		rtt_data(own, other, s);
 	return outcome;

@@ -65,11 +65,13 @@ segment_options(void *tcp, __u32 len, void *data_end, struct rtt_segment *out)
 	}
 }
 
-/* A packet of TCP.  0, or -1: it is none, or its lengths make no sense.  coarse
- * is the caller's, and first, where the frame is a GSO super-segment. */
-static __always_inline int segment_read(void *data, void *data_end,
-					const struct lqos_packet *pkt,
-					struct rtt_segment *out)
+/* A packet of TCP, but for its options, of which there are *options bytes.  0,
+ * or -1: it is none, or its lengths make no sense.  coarse is the caller's, and
+ * first, where the frame is a GSO super-segment. */
+static __always_inline int segment_header(void *data, void *data_end,
+					  const struct lqos_packet *pkt,
+					  struct rtt_segment *out,
+					  __u32 *options)
 {
 	struct tcp_header tcp;
 
@@ -82,8 +84,22 @@ static __always_inline int segment_read(void *data, void *data_end,
 	out->way = lqos_direction(pkt);
 	out->tsval = out->tsecr = 0;
 	out->sack = 0;
-	segment_options(segment_at(data, pkt->l4_off), tcp.options, data_end,
-			out);
+	out->coarse = 0;
+	out->now = 0;
+	*options = tcp.options;
+	return 0;
+}
+
+/* The same, with them. */
+static __always_inline int segment_read(void *data, void *data_end,
+					const struct lqos_packet *pkt,
+					struct rtt_segment *out)
+{
+	__u32 options;
+
+	if (segment_header(data, data_end, pkt, out, &options))
+		return -1;
+	segment_options(segment_at(data, pkt->l4_off), options, data_end, out);
 	return 0;
 }
 

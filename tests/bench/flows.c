@@ -89,6 +89,7 @@ struct kind {
 };
 
 static const struct result both4[] = {{"observe", PLAIN, EMPTY},
+				      {"observer", NONE, PLAIN},
 				      {"flows.slots", SLOTS, PLAIN},
 				      {"flows.hash", HASH, NONE},
 				      {"flows.lru_hash", LRU_HASH, NONE},
@@ -113,7 +114,7 @@ static const struct kind kinds[] = {
 	{true, false, 200000, 20000, both6},
 };
 
-enum { KINDS = ARRAY_SIZE(kinds), RESULTS = 8 };
+enum { KINDS = ARRAY_SIZE(kinds), RESULTS = 9 };
 
 struct set {
 	const struct kind *kind;

@@ -161,7 +161,7 @@ static inline void path_keep(struct path_entry *flow,
 		rtt_keep(&flow->times, out->way, out->sample.ns);
 }
 
-static inline void path_on_syn(struct path *path, const struct rtt_segment *s,
+static inline void path_on_syn(struct path *path, struct rtt_segment *s,
 			       struct path_packet *out)
 {
 	struct path_entry *e = path_get(path, PATH_SYN, &out->key, 0);
@@ -176,7 +176,7 @@ static inline void path_on_syn(struct path *path, const struct rtt_segment *s,
 	out->outcome = rtt_handshake(&e->handshake, PATH_TAG, s, &out->sample);
 }
 
-static inline void path_on_tcp(struct path *path, const struct rtt_segment *s,
+static inline void path_on_tcp(struct path *path, struct rtt_segment *s,
 			       struct path_packet *out)
 {
 	struct path_entry *flow, *e;

@@ -846,9 +846,92 @@ static void test_other_connection(void **state)
 	assert_false(flow.half[0].state || flow.half[1].state);
 }
 
+/* ---- What is stamped ----------------------------------------------------- */
+
+enum { SEGMENT = 1000 };
+
+/* The anchor is the segment from 0 on, sent at 100 s; no other takes its
+ * place. */
+static struct rtt_flow anchored(void)
+{
+	struct rtt_flow flow = {
+		.half[0] = {.state = RTT_HIGH | RTT_WARM},
+		.half[1] = {.state = RTT_HIGH | RTT_WARM},
+	};
+	struct rtt_sample out;
+	struct rtt_segment s = {
+		.len = SEGMENT, .first = SEGMENT, .flags = RTT_HAS_ACK};
+
+	path_clock = 100 * S;
+	s.coarse = path_clock >> RTT_UNIT_SHIFT;
+	assert_int_equal(rtt_segment(&flow, &s, &out), RTT_NONE);
+	flow.half[0].flight = RTT_FLIGHT_MAX;
+	return flow;
+}
+
+/* The segment from seq on is sent ns later, and acknowledged 50 ms after that.
+ * What the ACK is timed from, in ns behind the anchor. */
+static uint64_t timed_from(struct rtt_flow *flow, uint32_t seq, uint64_t ns)
+{
+	struct rtt_segment s = {.seq = seq,
+				.len = SEGMENT,
+				.first = SEGMENT,
+				.flags = RTT_HAS_ACK};
+	struct rtt_sample out = {};
+
+	path_clock = 100 * S + ns;
+	s.coarse = (path_clock - path_clock % PATH_TICK) >> RTT_UNIT_SHIFT;
+	assert_int_equal(rtt_segment(flow, &s, &out), RTT_NONE);
+	path_clock += 50 * MS;
+	s = (struct rtt_segment){
+		.ack = seq + SEGMENT, .way = 1, .flags = RTT_HAS_ACK};
+	assert_int_equal(rtt_segment(flow, &s, &out), RTT_SAMPLE);
+	/* Units. */
+	return (ns + 50 * MS - out.ns + MS / 10) / MS * MS;
+}
+
+/* An ACK may have waited for the segment behind the anchor, or for the next
+ * burst; for half a second or two segments it has not (RFC 5681, 4.2). */
+static void test_what_is_stamped(void **state)
+{
+	struct rtt_flow flow = anchored();
+
+	(void)state;
+	assert_int_equal(timed_from(&flow, SEGMENT, MS), MS);
+	flow = anchored();
+	assert_int_equal(timed_from(&flow, SEGMENT, 490 * MS), 490 * MS);
+	/* The one behind the anchor, however late. */
+	flow = anchored();
+	assert_int_equal(timed_from(&flow, SEGMENT, 700 * MS), 700 * MS);
+	/* The third, 20 ms behind the second. */
+	flow = anchored();
+	flow.half[0].newest++;
+	assert_int_equal(timed_from(&flow, 2 * SEGMENT, 20 * MS), 20 * MS);
+	/* Much later, or further behind: from the second. */
+	flow = anchored();
+	flow.half[0].newest++;
+	assert_int_equal(timed_from(&flow, 2 * SEGMENT, 600 * MS), 0);
+	flow = anchored();
+	flow.half[0].newest++;
+	assert_int_equal(timed_from(&flow, 40 * SEGMENT, 20 * MS), 0);
+}
+
+/* An anchor that nobody has answered for long is given up for the next
+ * segment. */
+static void test_anchor_is_given_up(void **state)
+{
+	struct rtt_flow flow = anchored();
+
+	(void)state;
+	assert_int_equal(timed_from(&flow, SEGMENT, 40 * S), 40 * S);
+	assert_int_equal(rtt_mark_end(flow.half[0].anchor), 2 * SEGMENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_is_stamped),
+		cmocka_unit_test(test_anchor_is_given_up),
 		cmocka_unit_test(test_begins_again),
 		cmocka_unit_test(test_other_connection),
 		cmocka_unit_test(test_buckets),
