@@ -47,13 +47,15 @@ struct pp_set {
 /* Of a flow, by its slot: what is touched with a sample, or while somebody
  * watches. */
 struct pp_times {
-	__u32 min[PP_SIDES]; /* in 64 ns; 0: none yet */
+	__u32 min[PP_SIDES]; /* as rtt.h's struct rtt_times: in 64 ns */
 	__u32 last[PP_SIDES];
 	__u32 samples[PP_SIDES];
+	__u16 rise[PP_SIDES];
+	__u16 late[PP_SIDES];
 	__u32 generation;
 	__u32 reserved;
 	__u64 bytes[2]; /* payload while watched, by direction */
-	__u64 packets[2];
+	__u32 packets[2];
 };
 
 /* A sample, for whoever watches. */

@@ -109,6 +109,9 @@ struct rtt_times {
 	__u32 min[2]; /* by the side that answered; 0: none yet */
 	__u32 last[2];
 	__u32 samples[2];
+	__u16 rise[2]; /* the least of late is min and so much, in 131 us */
+	__u16 late[2]; /* answers in a row as late as each other, and how late
+			*/
 };
 
 /* A handshake, in a table that floods write over. */
@@ -159,6 +162,7 @@ struct rtt_segment {
 #ifndef __cplusplus
 _Static_assert(sizeof(struct rtt_half) == 32, "half a cache line");
 _Static_assert(sizeof(struct rtt_flow) == 64, "a cache line");
+_Static_assert(sizeof(struct rtt_times) == 32, "half a cache line");
 _Static_assert(sizeof(struct rtt_syn) == 32, "half a cache line");
 _Static_assert(sizeof(struct rtt_probe) == 16, "a quarter of a cache line");
 #endif
@@ -240,7 +244,8 @@ static __always_inline void rtt_arm(struct rtt_half *own, struct rtt_segment *s,
 	if (fresh)
 		flags = (second & RTT_BORN_MASK) << RTT_BORN_SHIFT;
 	else if (((second - (flags >> RTT_BORN_SHIFT)) & RTT_BORN_MASK) >=
-		 RTT_COLD_MAX)
+			 RTT_COLD_MAX ||
+		 ((second - (own->state >> 16)) & 0xffff) >= RTT_COLD_MAX)
 		flags |= RTT_WARM;
 	*(volatile __u64 *)&own->anchor = rtt_mark(end, now);
 	*(volatile __u64 *)&own->newest = rtt_mark(end, now);
@@ -402,25 +407,70 @@ static __always_inline enum rtt_outcome rtt_answer(struct rtt_half *own,
 #define RTT_DELAY2_LO (190 * RTT_MS)
 #define RTT_DELAY2_HI (215 * RTT_MS)
 
+/* So many answers in a row that are as late as each other have a longer way:
+ * what holds answers back is not so regular. */
+enum {
+	RTT_ALIKE = 31,
+	RTT_LATE_SHIFT = 11, /* rtt_times' units to its late's, 131 us */
+	RTT_LATE_BITS = 11,
+	RTT_LATE_MASK = (1 << RTT_LATE_BITS) - 1,
+};
+
+/* The least of late, against which answers are late. */
+static __always_inline __u32 rtt_usual(const struct rtt_times *times,
+				       __u32 side)
+{
+	return times->min[side & 1] +
+	       ((__u32)times->rise[side & 1] << RTT_LATE_SHIFT);
+}
+
+static __always_inline __u32 rtt_slack(__u32 usual)
+{
+	return usual >> 5 > RTT_MS ? usual >> 5 : RTT_MS;
+}
+
+/* An answer over units later than usual, with data: is it as late as those
+ * before it, and one of many? */
+static __always_inline bool rtt_is_rise(struct rtt_times *times, __u32 side,
+					__u32 over, __u32 slack)
+{
+	__u32 known = times->late[side & 1], late = over >> RTT_LATE_SHIFT;
+	__u32 first = known & RTT_LATE_MASK, n = known >> RTT_LATE_BITS;
+	__u32 apart = late > first ? late - first : first - late;
+	__u32 rise;
+
+	if (!n || apart > slack >> RTT_LATE_SHIFT) {
+		n = 0;
+		first = late;
+	}
+	if (++n < RTT_ALIKE) {
+		times->late[side & 1] = n << RTT_LATE_BITS | first;
+		return false;
+	}
+	rise = times->rise[side & 1] + late;
+	times->rise[side & 1] = rise < 0xffff ? rise : 0xffff;
+	return true;
+}
+
 /*
  * The answer to a segment behind which nothing was sent may have waited: for a
- * timer, or for data to go along with.  How long shows against the shortest
- * that the flow has had.
+ * timer, or for data to go along with, which is no longer.  How long shows
+ * against the shortest of late.
  */
-static __always_inline bool rtt_held_back(const struct rtt_segment *s,
-					  __u32 units, __u32 min)
+static __always_inline bool
+rtt_held_back(struct rtt_times *times, const struct rtt_segment *s, __u32 units)
 {
-	__u32 over, slack;
+	__u32 side = s->way & 1, usual = rtt_usual(times, side);
+	bool data = s->len || s->flags & RTT_FIN;
+	__u32 over = units - usual, slack = rtt_slack(usual);
 
-	if (!min || units <= min)
+	if (!usual || units <= usual + (data ? slack : 0) ||
+	    over > RTT_DELAY2_HI)
 		return false;
-	over = units - min;
-	if (s->len || s->flags & RTT_FIN) {
-		slack = min >> 5;
-		return over > (slack > RTT_MS ? slack : RTT_MS);
-	}
-	return (over >= RTT_DELAY1_LO && over <= RTT_DELAY1_HI) ||
-	       (over >= RTT_DELAY2_LO && over <= RTT_DELAY2_HI);
+	if (data)
+		return !rtt_is_rise(times, side, over, slack);
+	return over >= RTT_DELAY2_LO ||
+	       (over >= RTT_DELAY1_LO && over <= RTT_DELAY1_HI);
 }
 
 /* Takes a sample of the side that the packet in hand came from into times. */
@@ -432,10 +482,16 @@ static __always_inline void rtt_keep(struct rtt_times *times, __u32 side,
 	side &= 1;
 	if (!units)
 		units = 1;
-	if (!times->min[side] || units < times->min[side])
+	if (!times->min[side] || units < times->min[side]) {
 		times->min[side] = units;
+		times->rise[side] = 0;
+	} else if (units < rtt_usual(times, side)) {
+		times->rise[side] =
+			(units - times->min[side]) >> RTT_LATE_SHIFT;
+	}
 	times->last[side] = units;
 	times->samples[side]++;
+	times->late[side] = 0;
 }
 
 /* ---- Handshakes ---------------------------------------------------------- */
@@ -580,7 +636,7 @@ static __always_inline enum rtt_outcome rtt_segment(struct rtt_flow *flow,
 /* Of a sample that rtt_segment() gave: may the answer have been held back?
  * times: of the flow. */
 static __always_inline enum rtt_outcome
-rtt_judge(const struct rtt_flow *flow, const struct rtt_times *times,
+rtt_judge(const struct rtt_flow *flow, struct rtt_times *times,
 	  const struct rtt_segment *s, const struct rtt_sample *sample)
 {
 	const struct rtt_half *other = &flow->half[!(s->way & 1)];
@@ -589,8 +645,7 @@ rtt_judge(const struct rtt_flow *flow, const struct rtt_times *times,
 	if (s->ack == other->high &&
 	    (s->len || s->flags & RTT_FIN ||
 	     s->ack == rtt_mark_end(other->anchor)) &&
-	    rtt_held_back(s, sample->ns >> RTT_UNIT_SHIFT,
-			  times->min[s->way & 1]))
+	    rtt_held_back(times, s, sample->ns >> RTT_UNIT_SHIFT))
 		return RTT_DELAYED;
 	return RTT_SAMPLE;
 }
