@@ -415,7 +415,7 @@ busy:
 
 /* ---- Looking up ---------------------------------------------------------- */
 
-/* A SYN, FIN or RST, or what follows a SYN. */
+/* A SYN, FIN or RST, or what follows a SYN or RST. */
 static __always_inline void flow_turn(struct lqos_flow *flow, __u32 index,
 				      struct dp_flow_row *row,
 				      const struct flow_seeker *s)
@@ -439,6 +439,8 @@ static __always_inline void flow_turn(struct lqos_flow *flow, __u32 index,
 		closed = false;
 	}
 	*way &= ~LQOS_FLOW_SYN;
+	/* Who sends on has sent no reset: somebody between has. */
+	*way &= ~LQOS_FLOW_RST;
 	if (s->tcp & TCP_FIN)
 		*way |= LQOS_FLOW_FIN;
 	if (s->tcp & TCP_RST)
@@ -472,7 +474,8 @@ static __always_inline void flow_met(struct lqos_flow *flow, __u32 index,
 	if (flow->slot != slot)
 		flow_change_owner(flow, slot);
 	*way |= LQOS_FLOW_SEEN;
-	if (s->tcp & (TCP_SYN | TCP_FIN | TCP_RST) || *way & LQOS_FLOW_SYN)
+	if (s->tcp & (TCP_SYN | TCP_FIN | TCP_RST) ||
+	    *way & (LQOS_FLOW_SYN | LQOS_FLOW_RST))
 		flow_turn(flow, index, row, s);
 }
 
@@ -539,7 +542,8 @@ static __always_inline int flow_find(void *data, void *data_end,
 		return -1;
 	way = flow->way[s.way & 1];
 	if (s.tcp & (TCP_SYN | TCP_FIN | TCP_RST) || flow->slot != pkt->slot ||
-	    (way & (LQOS_FLOW_SEEN | LQOS_FLOW_SYN)) != LQOS_FLOW_SEEN)
+	    (way & (LQOS_FLOW_SEEN | LQOS_FLOW_SYN | LQOS_FLOW_RST)) !=
+		    LQOS_FLOW_SEEN)
 		return -1;
 	flow->last_seen = s.now;
 	pkt->flow = index;

@@ -428,6 +428,27 @@ static void test_closed(void **state)
 	assert_int_equal(table_check(dp), 1);
 }
 
+/* A reset that neither end sent: whose it was said to be goes on. */
+static void test_forged_reset(void **state)
+{
+	struct lqos_packet old;
+
+	(void)state;
+	old = live();
+	same(send(LQOS_DOWN, RST, 12345), old);
+	assert_true(dp->flows[old.flow].way[LQOS_DOWN] & LQOS_FLOW_RST);
+	assert_int_equal(count(DP_FLOW_CLOSED), 1);
+	/* What the other end sends says nothing. */
+	same(send(LQOS_UP, ACK, 2000), old);
+	assert_true(dp->flows[old.flow].way[LQOS_DOWN] & LQOS_FLOW_RST);
+	same(send(LQOS_DOWN, ACK, 3000), old);
+	assert_int_equal(dp->flows[old.flow].way[LQOS_DOWN], LQOS_FLOW_SEEN);
+	/* And its own is a reset again. */
+	same(send(LQOS_DOWN, RST | ACK, 3000), old);
+	assert_int_equal(count(DP_FLOW_CLOSED), 2);
+	assert_int_equal(count(DP_FLOW_RESTARTED), 0);
+}
+
 /* A flow that ends as it begins: its first packet had a FIN. */
 static void test_late(void **state)
 {
@@ -462,6 +483,7 @@ int main(void)
 		IN(test_port_reuse, one_interface),
 		IN(test_port_reuse_down, no_metadata),
 		IN(test_forged_syn, plain),
+		IN(test_forged_reset, plain),
 		IN(test_closed, plain),
 		IN(test_closed, one_interface),
 		IN(test_late, plain),
