@@ -71,8 +71,8 @@ static __always_inline int segment_key(void *data, void *data_end,
 {
 	void *ip = segment_at(data, pkt->l3_off);
 	void *l4 = segment_at(data, pkt->l4_off);
-	__u16 *port = l4;
 	bool up = pkt->flags & LQOS_PACKET_UP;
+	__u32 ports;
 
 	if (!pkt->l4_off || l4 + 8 > data_end ||
 	    ip + (pkt->flags & LQOS_PACKET_IPV6 ? 40 : 20) > data_end)
@@ -81,13 +81,16 @@ static __always_inline int segment_key(void *data, void *data_end,
 	key->space = pkt->space;
 	key->proto = pkt->l4_proto;
 	if (pkt->l4_proto == SEGMENT_TCP || pkt->l4_proto == SEGMENT_UDP) {
-		key->subs_port = up ? port[0] : port[1];
-		key->remote_port = up ? port[1] : port[0];
+		/* One word: which of two to read, Linux 6.1 cannot follow. */
+		ports = *(__u32 *)l4;
+		if (!up)
+			ports = ports << 16 | ports >> 16;
+		__builtin_memcpy(&key->subs_port, &ports, sizeof(ports));
 		return 0;
 	}
 	if (!segment_echo(pkt, *(__u8 *)l4))
 		return -1;
-	key->subs_port = key->remote_port = port[2];
+	key->subs_port = key->remote_port = ((__u16 *)l4)[2];
 	return 0;
 }
 

@@ -75,10 +75,16 @@ static __always_inline bool parse_is_tag(__u32 type)
 /* The VLAN id of the first tag in the frame; 0: it has none. */
 static __always_inline __u32 parse_vid(void *data, void *data_end)
 {
+	__u32 vid;
+
 	if (data + ETHER_LEN + TAG_LEN > data_end ||
 	    !parse_is_tag(parse_be16(data + ETHER_LEN - 2)))
 		return 0;
-	return parse_be16(data + ETHER_LEN) & 0xfff;
+	vid = parse_be16(data + ETHER_LEN);
+	/* Else what is masked is the word before it is swapped, of which
+	 * Linux 6.1 knows nothing afterwards. */
+	asm volatile("" : "+r"(vid));
+	return vid & 0xfff;
 }
 
 /* l4 is where the header begins; *out gets l4_off where it is whole. */
