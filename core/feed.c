@@ -332,6 +332,7 @@ static int subscribe_to(struct lqos_call *call, struct topic *topic,
 	struct reader *reader =
 		core_feed_reader_get(feed, core_call_client(call));
 	struct subscription *sub = NULL;
+	char refused[256] = "not these params";
 	struct stream *stream;
 	const char *why;
 	int first = -EAGAIN; /* no frame before the first tick */
@@ -344,6 +345,10 @@ static int subscribe_to(struct lqos_call *call, struct topic *topic,
 				      "a connection has at most %d "
 				      "subscriptions: open another",
 				      CORE_FEED_SUBSCRIPTIONS_MAX);
+	if (topic->decl->check &&
+	    topic->decl->check(params, refused, sizeof(refused), topic->arg))
+		return lqos_call_fail(call, -EINVAL, "%s: %s", topic->name,
+				      refused);
 	rc = stream_get(&stream, topic, params, &why);
 	if (rc)
 		return lqos_call_fail(call, rc, "%s: %s", topic->name, why);

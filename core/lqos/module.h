@@ -224,7 +224,14 @@ struct lqos_topic {
 	 */
 	int (*frame)(const struct json_t *params, struct json_t **frame,
 		     void *arg);
-	uintptr_t reserved[2]; /* 0 */
+	/*
+	 * Can somebody read with these params (NULL or an object)?  0, or
+	 * -EINVAL and a line in why, of size bytes, that names the param and
+	 * what was expected.  NULL here: whatever frame() takes.
+	 */
+	int (*check)(const struct json_t *params, char *why, size_t size,
+		     void *arg);
+	uintptr_t reserved[1]; /* 0 */
 };
 
 /* topic stays the caller's and must outlive the module (static const). */
@@ -572,6 +579,35 @@ LQOS_API int lqos_ip_range_parse(const char *text, struct lqos_ip_range *out);
 /* Is either end of the flow in there? */
 LQOS_API bool lqos_ip_range_has(const struct lqos_ip_range *range,
 				const struct lqos_flow_key *key);
+
+/* Which flows are meant, by the params {ip, circuit, protocol}. */
+struct lqos_flow_filter {
+	struct lqos_ip_range range;
+	bool by_ip;
+	const char *circuit; /* the params'; NULL: any */
+	const char *kind;    /* one of the caller's; NULL: any */
+	uint8_t proto; /* IPPROTO_*, that of ICMP for ICMPv6 too; 0: any */
+	uintptr_t reserved[2];
+};
+/*
+ * params: NULL or an object, which *out lasts no longer than.  kinds: what
+ * protocol may name besides tcp, udp, icmp and icmpv6, up to NULL; NULL:
+ * nothing (the caller matches kind).  -EINVAL: they make no sense, and why, of
+ * size bytes, says which.
+ */
+LQOS_API int lqos_flow_filter_parse(const struct json_t *params,
+				    const char *const *kinds,
+				    struct lqos_flow_filter *out, char *why,
+				    size_t size);
+/* slot: the flow's subscriber. */
+LQOS_API bool lqos_flow_filter_has(struct lqos_ctx *ctx,
+				   const struct lqos_flow_filter *filter,
+				   const struct lqos_flow_key *key,
+				   uint32_t slot);
+/* 0, or -EINVAL and a line in why: there are params besides those of known, up
+ * to NULL. */
+LQOS_API int lqos_params_only(const struct json_t *params,
+			      const char *const *known, char *why, size_t size);
 
 /* ---- Datapath ----------------------------------------------------------- */
 

@@ -334,8 +334,10 @@ static int connect_and_run(struct run *run)
 
 	if (client_open(&run->client, run->o->socket, why, sizeof(why)))
 		return fail(why);
-	/* So that a flow is told to open before its first RTT. */
+	/* So that a flow is told to open before its first RTT.  It is of no
+	 * side. */
 	if (!run->aggregate && run->o->format != PPING_PPVIZ &&
+	    !json_object_get(run->o->params, "side") &&
 	    subscribe(run, PPING_FLOWS))
 		return EXIT_FAILURE;
 	if (subscribe(run, PPING_SAMPLES))

@@ -2,6 +2,7 @@
 /* samples.c - each sample, and the flows that open and end, for who watches. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,54 +29,68 @@ static const char *const kinds[] = {"ack", "handshake", "icmp", "dns", "quic"};
  */
 
 struct filter {
-	struct lqos_ip_range range;
-	bool by_ip;
-	const char *circuit, *protocol;
+	struct lqos_flow_filter flows;
 	int side; /* -1: either */
 };
 
-/* -EINVAL: no such side or range; feed.subscribe is refused. */
-static int read_filter(const json_t *params, struct filter *out)
+static int read_side(const json_t *given, int *out, char *why, size_t size)
 {
-	const char *ip = json_string_value(json_object_get(params, "ip"));
-	const char *side = json_string_value(json_object_get(params, "side"));
+	const char *side = json_string_value(given) ?: "";
 
-	*out = (struct filter){
-		.circuit =
-			json_string_value(json_object_get(params, "circuit")),
-		.protocol =
-			json_string_value(json_object_get(params, "protocol")),
-		.side = -1,
-		.by_ip = ip,
-	};
-	if (ip && lqos_ip_range_parse(ip, &out->range))
+	if (given && strcmp(side, sides[PP_ACCESS]) &&
+	    strcmp(side, sides[PP_INTERNET])) {
+		snprintf(why, size, "side: expected access or internet");
 		return -EINVAL;
-	if (!side)
-		return 0;
-	if (!strcmp(side, sides[PP_ACCESS]))
-		out->side = PP_ACCESS;
-	else if (!strcmp(side, sides[PP_INTERNET]))
-		out->side = PP_INTERNET;
-	else
-		return -EINVAL;
+	}
+	*out = !given				? -1
+	       : strcmp(side, sides[PP_ACCESS]) ? PP_INTERNET
+						: PP_ACCESS;
 	return 0;
 }
 
+static int read_filter(const json_t *params, struct filter *out, char *why,
+		       size_t size)
+{
+	static const char *const names[] = {"dns", "quic", NULL};
+	struct filter f;
+
+	if (lqos_flow_filter_parse(params, names, &f.flows, why, size) ||
+	    read_side(json_object_get(params, "side"), &f.side, why, size))
+		return -EINVAL;
+	*out = f;
+	return 0;
+}
+
+static int check_samples(const json_t *params, char *why, size_t size,
+			 void *arg)
+{
+	static const char *const known[] = {"ip", "circuit", "side", "protocol",
+					    NULL};
+	struct filter f;
+
+	(void)arg;
+	return lqos_params_only(params, known, why, size)
+		       ?: read_filter(params, &f, why, size);
+}
+
+/* A flow has two sides. */
+static int check_flows(const json_t *params, char *why, size_t size, void *arg)
+{
+	static const char *const known[] = {"ip", "circuit", "protocol", NULL};
+	struct filter f;
+
+	(void)arg;
+	return lqos_params_only(params, known, why, size)
+		       ?: read_filter(params, &f, why, size);
+}
+
+/* kind: what its samples are called. */
 static bool matches(const struct pping *p, const struct filter *f,
 		    const struct lqos_flow_key *key, uint32_t slot,
-		    const char *protocol)
+		    const char *kind)
 {
-	const struct lqos_subscriber *s;
-
-	if (f->protocol && strcasecmp(f->protocol, protocol) &&
-	    strcasecmp(f->protocol, lqos_protocol_text(key->proto)))
-		return false;
-	if (f->by_ip && !lqos_ip_range_has(&f->range, key))
-		return false;
-	if (!f->circuit)
-		return true;
-	s = lqos_subscriber(p->ctx, slot);
-	return s && !strcmp(s->circuit_id, f->circuit);
+	return (!f->flows.kind || !strcmp(f->flows.kind, kind)) &&
+	       lqos_flow_filter_has(p->ctx, &f->flows, key, slot);
 }
 
 static json_t *names_of(const char *const *names, size_t n)
@@ -174,10 +189,10 @@ static int samples_frame(const json_t *params, json_t **out, void *arg)
 	uint64_t lost, now;
 	json_t *rows;
 	uint32_t n, i;
-	int rc = read_filter(params, &filter);
+	char why[128];
 
-	if (rc)
-		return rc;
+	if (read_filter(params, &filter, why, sizeof(why)))
+		return -EINVAL;
 	now = count_lost(s->p);
 	if (now > s->lost)
 		lqos_batch_lose(s->batch, now - s->lost);
@@ -207,6 +222,7 @@ static const struct lqos_topic samples_topic = {
 	.name = "samples",
 	.help = "Every round trip: params {ip, circuit, side, protocol}",
 	.frame = samples_frame,
+	.check = check_samples,
 };
 
 /* ---- Flows ----------------------------------------------------------------
@@ -232,7 +248,8 @@ static void on_read_flows(bool on, void *arg)
 }
 
 /* In ePPing's words, where it has some. */
-static const char *why(const struct lqos_flow_event *e, const char **trigger)
+static const char *reason_of(const struct lqos_flow_event *e,
+			     const char **trigger)
 {
 	uint8_t any = e->flow.way[0] | e->flow.way[1];
 
@@ -256,7 +273,7 @@ static const char *why(const struct lqos_flow_event *e, const char **trigger)
 static json_t *flow_row(const struct lqos_flow_event *e, int64_t offset)
 {
 	const struct lqos_flow_key *key = &e->flow.key;
-	const char *trigger, *reason = why(e, &trigger);
+	const char *trigger, *reason = reason_of(e, &trigger);
 	/* Of what is swept away, the direction is another packet's. */
 	bool subs = *trigger != 's' || e->direction == LQOS_UP;
 
@@ -289,10 +306,10 @@ static int flows_frame(const json_t *params, json_t **out, void *arg)
 	json_t *rows;
 	uint64_t lost;
 	uint32_t n, i;
-	int rc = read_filter(params, &filter);
+	char why[128];
 
-	if (rc)
-		return rc;
+	if (read_filter(params, &filter, why, sizeof(why)))
+		return -EINVAL;
 	events = lqos_batch_take(s->flows, &n, &lost);
 	rows = json_array();
 	for (i = 0; i < n; i++)
@@ -312,6 +329,7 @@ static const struct lqos_topic flows_topic = {
 	.name = "flows",
 	.help = "Flows that open and end: params {ip, circuit, protocol}",
 	.frame = flows_frame,
+	.check = check_flows,
 };
 
 int pping_add_topics(struct pping *p)

@@ -141,7 +141,11 @@ ICMP $LAB_INET4:[0-9]+[+]100.64.20.1:[0-9]+$"
 		--seconds 3)" "^[0-9]{10}[.][0-9]{9} 0[.][0-9]{9} 0[.][0-9]{9} \
 $LAB_INET6:[0-9]+[+]$ADDRESS6:[0-9]+$"
 	like "an address that is none" "$(ctl pping ip=bad 2>&1)" \
-		"^lqosctl: .*pping[.]"
+		"^lqosctl: .*pping[.].*: ip: expected an address or prefix$"
+	like "a protocol that is none" "$(ctl watch pping.samples \
+		'{"protocol":"left"}' 2>&1)" "protocol: expected tcp, udp"
+	like "a param that is none" "$(ctl watch pping.flows '{"side":1}' \
+		2>&1)" "side: expected no such param, but ip, circuit or protocol"
 }
 
 reports()

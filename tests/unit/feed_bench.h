@@ -33,8 +33,17 @@ static inline int frame(const json_t *params, json_t **out, void *arg)
 	return 0;
 }
 
+static inline int check(const json_t *params, char *why, size_t size, void *arg)
+{
+	(void)arg;
+	if (!json_object_get(params, "worse"))
+		return 0;
+	snprintf(why, size, "worse: expected no such thing");
+	return -EINVAL;
+}
+
 static const struct lqos_topic topics[] = {
-	{.name = "top", .help = "frames", .frame = frame},
+	{.name = "top", .help = "frames", .frame = frame, .check = check},
 	{.name = "quiet", .frame = frame},
 	{.name = "events", .help = "events"},
 };

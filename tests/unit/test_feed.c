@@ -172,6 +172,13 @@ static void params_that_the_topic_refuses(void **state)
 	tick(b);
 	assert_int_equal(top.built, 1);
 
+	/* It can say why, before it is asked for a frame. */
+	refused(b, fd, "feed.subscribe",
+		"{\"topic\":\"mod.top\",\"params\":{\"worse\":1}}", -32602,
+		"mod.top: worse: expected no such thing");
+	assert_int_equal(stats_of(b).subscriptions, 0);
+	assert_int_equal(top.built, 1);
+
 	/* Nothing to show yet is no refusal. */
 	top.fail = -EAGAIN;
 	subscribe(b, fd, "{\"topic\":\"mod.top\"}");

@@ -6,8 +6,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <arpa/inet.h>
+#include <errno.h>
 #include <string.h>
 #include <time.h>
+
+#include <jansson.h>
 
 #include "core/core.h"
 #include "core/lqos/packet.h"
@@ -120,6 +123,86 @@ static void no_ranges(void **state)
 	assert_int_equal(r.hi, 7);
 }
 
+/* NULL: it is taken. */
+static const char *refused(const char *params)
+{
+	static const char *const kinds[] = {"dns", "quic", NULL};
+	static const char *const known[] = {"ip", "circuit", "protocol", NULL};
+	json_t *given = json_loads(params, 0, NULL);
+	struct lqos_flow_filter f = {.proto = 99};
+	static char why[128];
+	int rc;
+
+	assert_non_null(given);
+	rc = lqos_flow_filter_parse(given, kinds, &f, why, sizeof(why));
+	assert_true(!rc || f.proto == 99);
+	if (!rc)
+		rc = lqos_params_only(given, known, why, sizeof(why));
+	json_decref(given);
+	return rc ? why : NULL;
+}
+
+static void filters(void **state)
+{
+	(void)state;
+	assert_null(refused("{}"));
+	assert_null(refused("{\"ip\":\"10.0.0.0/8\",\"circuit\":\"9\"}"));
+	assert_null(refused("{\"protocol\":\"ICMPv6\"}"));
+	assert_null(refused("{\"protocol\":\"quic\"}"));
+	assert_string_equal(refused("{\"ip\":\"1.2.3.4/33\"}"),
+			    "ip: expected an address or prefix");
+	assert_string_equal(refused("{\"ip\":5}"),
+			    "ip: expected an address or prefix");
+	assert_string_equal(refused("{\"circuit\":12}"),
+			    "circuit: expected the id of a circuit");
+	assert_string_equal(refused("{\"protocol\":\"left\"}"),
+			    "protocol: expected tcp, udp, icmp, icmpv6, dns, "
+			    "quic");
+	assert_string_equal(refused("{\"protocol\":6}"),
+			    "protocol: expected tcp, udp, icmp, icmpv6, dns, "
+			    "quic");
+	assert_string_equal(refused("{\"bogus\":12}"),
+			    "bogus: expected no such param, but ip, circuit or "
+			    "protocol");
+}
+
+static bool lets(uint8_t wanted, uint8_t proto)
+{
+	struct lqos_flow_key key = {.proto = proto};
+	struct lqos_flow_filter f = {.proto = wanted};
+
+	return lqos_flow_filter_has(NULL, &f, &key, 0);
+}
+
+static void filtered(void **state)
+{
+	(void)state;
+	assert_true(lets(0, IPPROTO_TCP) && lets(IPPROTO_TCP, IPPROTO_TCP));
+	assert_false(lets(IPPROTO_UDP, IPPROTO_TCP));
+	assert_true(lets(IPPROTO_ICMP, IPPROTO_ICMP));
+	assert_true(lets(IPPROTO_ICMP, IPPROTO_ICMPV6));
+	assert_false(lets(IPPROTO_ICMPV6, IPPROTO_ICMP));
+}
+
+/* What does not fit is cut off, and no more. */
+static void short_of_room(void **state)
+{
+	static const char *const known[] = {"ip", "circuit", NULL};
+	json_t *params = json_pack("{s:i,s:i}", "bogus", 1, "protocol", 1);
+	struct lqos_flow_filter f;
+	char why[16];
+
+	(void)state;
+	memset(why, 'x', sizeof(why));
+	assert_int_equal(lqos_params_only(params, known, why, 8), -EINVAL);
+	assert_int_equal(strlen(why), 7);
+	assert_int_equal(lqos_flow_filter_parse(params, known, &f, why, 12),
+			 -EINVAL);
+	assert_string_equal(why, "protocol: e");
+	assert_int_equal(why[12], 'x');
+	json_decref(params);
+}
+
 static void clocks(void **state)
 {
 	struct timespec real, mono;
@@ -138,7 +221,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses), cmocka_unit_test(protocols),
 		cmocka_unit_test(ranges),    cmocka_unit_test(families),
-		cmocka_unit_test(no_ranges), cmocka_unit_test(clocks),
+		cmocka_unit_test(no_ranges), cmocka_unit_test(filters),
+		cmocka_unit_test(filtered),  cmocka_unit_test(short_of_room),
+		cmocka_unit_test(clocks),
 	};
 
 	return cmocka_run_group_tests_name("flow_text", tests, NULL, NULL);

@@ -442,18 +442,26 @@ static void a_full_disk(void **state)
 static void filters_are_passed_on(void **state)
 {
 	run_words(*state, consent, NULL,
-		  WORDS("ip=192.0.2.0/24", "-F", "jsonl", "side=access",
-			"circuit=a=b \"c\"", "proto=quic"));
+		  WORDS("ip=192.0.2.0/24", "-F", "jsonl", "circuit=a=b \"c\"",
+			"proto=quic"));
 	assert_string_equal(
 		heard,
 		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"feed.subscribe\","
 		"\"params\":{\"topic\":\"pping.flows\",\"params\":{\"ip\":"
-		"\"192.0.2.0/24\",\"side\":\"access\",\"circuit\":"
-		"\"a=b \\\"c\\\"\",\"protocol\":\"quic\"}}}\n"
+		"\"192.0.2.0/24\",\"circuit\":\"a=b \\\"c\\\"\","
+		"\"protocol\":\"quic\"}}}\n"
 		"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"feed.subscribe\","
 		"\"params\":{\"topic\":\"pping.samples\",\"params\":{\"ip\":"
-		"\"192.0.2.0/24\",\"side\":\"access\",\"circuit\":"
-		"\"a=b \\\"c\\\"\",\"protocol\":\"quic\"}}}\n");
+		"\"192.0.2.0/24\",\"circuit\":\"a=b \\\"c\\\"\","
+		"\"protocol\":\"quic\"}}}\n");
+	/* A flow is of no side. */
+	run_words(*state, one_consent, NULL,
+		  WORDS("side=access", "-F", "jsonl"));
+	assert_string_equal(
+		heard,
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"feed.subscribe\","
+		"\"params\":{\"topic\":\"pping.samples\",\"params\":"
+		"{\"side\":\"access\"}}}\n");
 	run_words(*state, consent, NULL, WORDS("-F", "jsonl"));
 	assert_non_null(
 		strstr(heard, "\"params\":{\"topic\":\"pping.flows\"}}\n"));
