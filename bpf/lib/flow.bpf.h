@@ -29,8 +29,6 @@ enum {
 	FLOW_OVER = 4,	  /* rank */
 };
 
-#define FLOW_SECOND 1000000000ULL
-
 const volatile __u32 dp_flow_max;  /* slots; 0: there is no table */
 const volatile __u32 dp_flow_mask; /* buckets - 1 */
 const volatile __u64 dp_flow_seed;
@@ -100,35 +98,6 @@ static __always_inline struct lqos_flow *flow_at(__u32 index)
 	return index ? bpf_map_lookup_elem(&lqos_flows, &index) : NULL;
 }
 
-static __always_inline bool flow_is_closed(const struct lqos_flow *flow)
-{
-	__u8 a = flow->way[0], b = flow->way[1];
-
-	return (a | b) & LQOS_FLOW_RST || a & b & LQOS_FLOW_FIN;
-}
-
-static __always_inline bool flow_is_answered(const struct lqos_flow *flow)
-{
-	return flow->way[0] & flow->way[1] & LQOS_FLOW_SEEN;
-}
-
-/* Over, when nothing has gone either way for so long. */
-static __always_inline __u64 flow_patience(const struct lqos_flow *flow)
-{
-	if (flow_is_closed(flow))
-		return 5 * FLOW_SECOND;
-	if (!flow_is_answered(flow))
-		return 15 * FLOW_SECOND;
-	switch (flow->key.proto) {
-	case SEGMENT_TCP:
-		return 300 * FLOW_SECOND;
-	case SEGMENT_UDP:
-		return 60 * FLOW_SECOND;
-	default:
-		return 15 * FLOW_SECOND;
-	}
-}
-
 static __always_inline __u64 flow_age(const struct lqos_flow *flow, __u64 now)
 {
 	return now > flow->last_seen ? now - flow->last_seen : 0;
@@ -144,11 +113,11 @@ __noinline __u64 flow_rank(__u32 index, __u64 now)
 	if (!flow || !flow->used)
 		return 0;
 	age = flow_age(flow, now);
-	if (age > flow_patience(flow))
+	if (lqos_flow_is_over(flow, now))
 		rank = FLOW_OVER;
-	else if (flow_is_closed(flow))
+	else if (lqos_flow_is_closed(flow))
 		rank = 3;
-	else if (!flow_is_answered(flow))
+	else if (!lqos_flow_is_answered(flow))
 		rank = 2;
 	return rank << 60 | age >> 4;
 }
@@ -212,13 +181,13 @@ static __always_inline void flow_gone(struct dp_flow_row *row,
 				      struct lqos_flow *flow, __u32 index,
 				      const struct flow_seeker *s)
 {
-	bool idle = flow_age(flow, s->now) > flow_patience(flow);
+	bool idle = lqos_flow_is_over(flow, s->now);
 
 	row->count[DP_FLOW_FREED]++;
 	row->count[idle ? DP_FLOW_IDLE : DP_FLOW_EVICTED]++;
 	if (!flow->slot)
 		__sync_fetch_and_add(&dp_flow_unknowns, -1);
-	if (!flow_is_closed(flow) || !idle)
+	if (!lqos_flow_is_closed(flow) || !idle)
 		flow_tell(row, flow, index,
 			  idle ? LQOS_FLOW_IDLE : LQOS_FLOW_EVICTED, s);
 }
@@ -421,7 +390,7 @@ static __always_inline void flow_turn(struct lqos_flow *flow, __u32 index,
 				      const struct flow_seeker *s)
 {
 	__u8 *way = &flow->way[s->way & 1];
-	bool closed = flow_is_closed(flow);
+	bool closed = lqos_flow_is_closed(flow);
 
 	if (s->tcp & TCP_SYN) {
 		/* Nobody's word yet: it may be forged. */
@@ -445,7 +414,7 @@ static __always_inline void flow_turn(struct lqos_flow *flow, __u32 index,
 		*way |= LQOS_FLOW_FIN;
 	if (s->tcp & TCP_RST)
 		*way |= LQOS_FLOW_RST;
-	if (!closed && flow_is_closed(flow)) {
+	if (!closed && lqos_flow_is_closed(flow)) {
 		row->count[DP_FLOW_CLOSED]++;
 		flow_tell(row, flow, index, LQOS_FLOW_CLOSED, s);
 	}

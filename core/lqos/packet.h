@@ -105,4 +105,42 @@ LQOS_LAYOUT(sizeof(struct lqos_flow_key) == 40);
 LQOS_LAYOUT(sizeof(struct lqos_flow) == 64);
 LQOS_LAYOUT(sizeof(struct lqos_flow_event) == 80);
 
+/* Both ends have closed it, or one has reset it. */
+static inline int lqos_flow_is_closed(const struct lqos_flow *flow)
+{
+	__u8 a = flow->way[0], b = flow->way[1];
+
+	return ((a | b) & LQOS_FLOW_RST) || (a & b & LQOS_FLOW_FIN);
+}
+
+static inline int lqos_flow_is_answered(const struct lqos_flow *flow)
+{
+	return flow->way[0] & flow->way[1] & LQOS_FLOW_SEEN;
+}
+
+/* Silent for more ns than that, it is over. */
+static inline __u64 lqos_flow_patience(const struct lqos_flow *flow)
+{
+	const __u64 second = 1000000000ULL;
+
+	if (lqos_flow_is_closed(flow))
+		return 5 * second;
+	if (!lqos_flow_is_answered(flow))
+		return 15 * second;
+	switch (flow->key.proto) {
+	case 6: /* TCP */
+		return 300 * second;
+	case 17: /* UDP */
+		return 60 * second;
+	default:
+		return 15 * second;
+	}
+}
+
+static inline int lqos_flow_is_over(const struct lqos_flow *flow, __u64 now)
+{
+	return now > flow->last_seen &&
+	       now - flow->last_seen > lqos_flow_patience(flow);
+}
+
 #endif /* LQOS_PACKET_H */

@@ -141,7 +141,9 @@ struct flow_column {
 static uint64_t read_flow(uint32_t index, void *arg)
 {
 	const struct flow_column *c = arg;
-	const struct fl_half *half = c->m->flows[index].half;
+	struct fl_half half[2];
+
+	flow_halves(c->m, index, half);
 
 	switch (c->what) {
 	case BYTES:

@@ -40,6 +40,10 @@ struct flow_copy {
 /* -ENOENT: the slot is free, or changes hands too fast. */
 int flow_read(const struct flow_module *m, uint32_t index,
 	      struct flow_copy *out);
+/* What is known of the flow that has the slot now, by direction; 0 where that
+ * is nothing. */
+void flow_halves(const struct flow_module *m, uint32_t index,
+		 struct fl_half out[2]);
 /* Bytes a second, that way, of late. */
 uint64_t flow_rate(const struct fl_half *half, uint64_t now);
 /* A new reference, or NULL.  detail: all of it, with what other modules have as

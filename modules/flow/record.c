@@ -18,11 +18,31 @@ uint64_t flow_now(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+static void keep_own(struct fl_half half[2], uint32_t generation)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (half[i].generation != generation)
+			half[i] = (struct fl_half){};
+}
+
+void flow_halves(const struct flow_module *m, uint32_t index,
+		 struct fl_half out[2])
+{
+	const struct lqos_flow *flows;
+	uint32_t slots;
+
+	out[0] = m->flows[index].half[0];
+	out[1] = m->flows[index].half[1];
+	if (index < lqos_flows(m->ctx, &flows, &slots))
+		keep_own(out, flows[index].generation);
+}
+
 int flow_read(const struct flow_module *m, uint32_t index,
 	      struct flow_copy *out)
 {
 	const struct lqos_flow *flows;
-	const struct fl_half *half;
 	uint32_t slots, generation;
 	struct flow_copy c;
 	int i;
@@ -46,11 +66,7 @@ int flow_read(const struct flow_module *m, uint32_t index,
 	}
 	if (i == TRIES)
 		return -ENOENT;
-	for (i = 0; i < 2; i++) {
-		half = &c.counts.half[i];
-		if (half->generation != generation)
-			c.counts.half[i] = (struct fl_half){};
-	}
+	keep_own(c.counts.half, generation);
 	*out = c;
 	return 0;
 }

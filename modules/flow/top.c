@@ -10,14 +10,6 @@
 
 enum { LIMIT = 20, LIMIT_MAX = 1000, OFFSET_MAX = 100000 };
 
-/* Which flows are meant. */
-struct filter {
-	bool by_ip;
-	struct lqos_ip_range range;
-	const char *circuit; /* NULL: any */
-	int proto;	     /* 0: any */
-};
-
 /* The best so far: a heap, the worst of them on top. */
 struct pick {
 	uint64_t value;
@@ -56,46 +48,23 @@ static int read_number(struct lqos_call *call, const char *key, json_int_t min,
 	return 0;
 }
 
-static int read_filter(struct lqos_call *call, struct filter *out)
+static int read_filter(struct lqos_call *call, struct lqos_flow_filter *out)
 {
-	const json_t *params = lqos_call_params(call);
-	const json_t *ip = json_object_get(params, "ip");
-	const json_t *circuit = json_object_get(params, "circuit");
-	const json_t *proto = json_object_get(params, "protocol");
-	const char *name = json_string_value(proto) ?: "";
+	char why[128];
 
-	*out = (struct filter){.by_ip = ip,
-			       .circuit = json_string_value(circuit)};
-	if (ip && (!json_is_string(ip) ||
-		   lqos_ip_range_parse(json_string_value(ip), &out->range)))
-		return fail(call, "ip", "an address or prefix");
-	if (circuit && !out->circuit)
-		return fail(call, "circuit", "the id of a circuit");
-	if (!proto)
-		return 0;
-	out->proto = !strcasecmp(name, "tcp")	   ? IPPROTO_TCP
-		     : !strcasecmp(name, "udp")	   ? IPPROTO_UDP
-		     : !strcasecmp(name, "icmp")   ? IPPROTO_ICMP
-		     : !strcasecmp(name, "icmpv6") ? IPPROTO_ICMPV6
-						   : 0;
-	return out->proto ? 0
-			  : fail(call, "protocol", "tcp, udp, icmp or icmpv6");
+	if (lqos_flow_filter_parse(lqos_call_params(call), NULL, out, why,
+				   sizeof(why)))
+		return lqos_call_fail(call, -EINVAL, "%s", why);
+	return 0;
 }
 
-static bool matches(const struct flow_module *m, const struct filter *f,
-		    const struct lqos_flow *flow)
+/* One that is over, but not swept away yet, is none any more. */
+static bool matches(const struct flow_module *m,
+		    const struct lqos_flow_filter *f,
+		    const struct lqos_flow *flow, uint64_t now)
 {
-	const struct lqos_flow_key *k = &flow->key;
-	const struct lqos_subscriber *s;
-
-	if (f->proto && k->proto != f->proto)
-		return false;
-	if (f->by_ip && !lqos_ip_range_has(&f->range, k))
-		return false;
-	if (!f->circuit)
-		return true;
-	s = lqos_subscriber(m->ctx, flow->slot);
-	return s && !strcmp(s->circuit_id, f->circuit);
+	return flow->used && !lqos_flow_is_over(flow, now) &&
+	       lqos_flow_filter_has(m->ctx, f, &flow->key, flow->slot);
 }
 
 /* ---- The best -------------------------------------------------------------
@@ -169,15 +138,16 @@ static int find_column(const struct flow_module *m, const char *name,
 	return -EINVAL;
 }
 
-static void search(const struct flow_module *m, const struct filter *f,
-		   uint32_t column, struct picks *out)
+static void search(const struct flow_module *m,
+		   const struct lqos_flow_filter *f, uint32_t column,
+		   struct picks *out)
 {
 	const struct lqos_flow *flows;
 	uint32_t slots, n = lqos_flows(m->ctx, &flows, &slots), i;
-	uint64_t value;
+	uint64_t value, now = flow_now();
 
 	for (i = 1; i < n; i++) {
-		if (!flows[i].used || !matches(m, f, &flows[i]))
+		if (!matches(m, f, &flows[i], now))
 			continue;
 		value = lqos_flow_value(m->ctx, column, i);
 		offer(out,
@@ -224,7 +194,7 @@ static int run_top(struct lqos_call *call, void *arg)
 	json_int_t limit = LIMIT, offset = 0;
 	const struct flow_module *m = arg;
 	struct picks picks = {};
-	struct filter filter;
+	struct lqos_flow_filter filter;
 	uint32_t column;
 	int rc;
 
@@ -266,7 +236,8 @@ static int run_count(struct lqos_call *call, void *arg)
 		 closed = 0;
 	const struct flow_module *m = arg;
 	const struct lqos_flow *flows, *f;
-	struct filter filter;
+	struct lqos_flow_filter filter;
+	uint64_t now = flow_now();
 	uint32_t slots, n, i;
 	int rc = read_filter(call, &filter);
 
@@ -275,16 +246,15 @@ static int run_count(struct lqos_call *call, void *arg)
 	n = lqos_flows(m->ctx, &flows, &slots);
 	for (i = 1; i < n; i++) {
 		f = &flows[i];
-		if (!f->used || !matches(m, &filter, f))
+		if (!matches(m, &filter, f, now))
 			continue;
 		tcp += f->key.proto == IPPROTO_TCP;
 		udp += f->key.proto == IPPROTO_UDP;
 		icmp += f->key.proto == IPPROTO_ICMP ||
 			f->key.proto == IPPROTO_ICMPV6;
 		unknown += !f->slot;
-		one_way += !(f->way[0] & f->way[1] & LQOS_FLOW_SEEN);
-		closed += (f->way[0] | f->way[1]) & LQOS_FLOW_RST ||
-			  f->way[0] & f->way[1] & LQOS_FLOW_FIN;
+		one_way += !lqos_flow_is_answered(f);
+		closed += lqos_flow_is_closed(f) ? 1 : 0;
 	}
 	lqos_call_result(
 		call,

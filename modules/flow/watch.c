@@ -15,12 +15,12 @@
 #include "core/cleanup.h"
 #include "modules/flow/flow.h"
 
-enum { EVENTS_MAX = 8192, WAITING_MAX = 1024 };
+enum { EVENTS_MAX = 8192, WAITING_MAX = EVENTS_MAX };
 
 struct record {
 	struct lqos_flow_event event;
 	struct fl_flow counts;
-	bool known; /* counts are */
+	uint8_t missing; /* ways of which the counts are not here */
 };
 
 struct watch {
@@ -28,7 +28,7 @@ struct watch {
 	struct lqos_batch *batch;
 	uint64_t lost; /* as the programs counted at the last frame */
 	struct record waiting[WAITING_MAX];
-	uint32_t n_waiting;
+	uint32_t n_waiting, next; /* the last ones come in about that order */
 };
 
 static uint64_t count_lost(const struct flow_module *m)
@@ -65,7 +65,6 @@ static void on_event(const struct lqos_flow_event *event, void *arg)
 	struct watch *w = arg;
 	struct record r = {.event = *event};
 	const struct fl_flow *now = &w->m->flows[event->index];
-	uint32_t missing = 0;
 	int i;
 
 	for (i = 0; i < 2; i++) {
@@ -75,10 +74,9 @@ static void on_event(const struct lqos_flow_event *event, void *arg)
 		if (r.counts.half[i].generation == event->flow.generation)
 			continue;
 		r.counts.half[i] = (struct fl_half){};
-		missing++;
+		r.missing++;
 	}
-	r.known = !missing;
-	if (event->reason == LQOS_FLOW_OPENED || !missing) {
+	if (event->reason == LQOS_FLOW_OPENED || !r.missing) {
 		lqos_batch_add(w->batch, &r);
 		return;
 	}
@@ -93,16 +91,19 @@ static void on_final(const void *data, size_t len, void *arg)
 	const struct fl_final *final = data;
 	struct watch *w = arg;
 	struct record *r;
-	uint32_t i;
+	uint32_t i, at;
 
 	(void)len;
 	for (i = 0; i < w->n_waiting; i++) {
-		r = &w->waiting[i];
+		at = (w->next + i) % w->n_waiting;
+		r = &w->waiting[at];
 		if (r->event.index != final->index ||
 		    r->event.flow.generation != final->half.generation)
 			continue;
 		r->counts.half[final->direction & 1] = final->half;
-		r->known = true;
+		if (r->missing)
+			r->missing--;
+		w->next = at;
 		return;
 	}
 }
@@ -142,9 +143,10 @@ static json_t *row(const struct watch *w, const struct record *r,
 		reason_name(r->event.reason), lqos_protocol_text(f->key.proto),
 		subs, (int)ntohs(f->key.subs_port), remote,
 		(int)ntohs(f->key.remote_port), s ? s->circuit_id : "",
-		(int)r->known, (json_int_t)down->bytes, (json_int_t)up->bytes,
-		(json_int_t)down->packets, (json_int_t)up->packets,
-		(json_int_t)down->retransmits, (json_int_t)up->retransmits,
+		(int)!r->missing, (json_int_t)down->bytes,
+		(json_int_t)up->bytes, (json_int_t)down->packets,
+		(json_int_t)up->packets, (json_int_t)down->retransmits,
+		(json_int_t)up->retransmits,
 		(json_int_t)(opened ? ((int64_t)opened << FL_MOMENT_SHIFT) +
 					      offset
 				    : 0));
@@ -163,16 +165,19 @@ static const char *const columns[] = {
 
 static int frame(const json_t *params, json_t **out, void *arg)
 {
-	json_t *rows = json_array(), *names = json_array();
-	const char *circuit =
-		json_string_value(json_object_get(params, "circuit"));
+	json_t *rows, *names;
+	char why[128];
 	int64_t offset = lqos_clock_offset();
-	const struct lqos_subscriber *s;
+	struct lqos_flow_filter filter;
 	const struct record *records;
 	struct watch *w = arg;
 	uint64_t lost, now;
 	uint32_t n, i;
 
+	if (lqos_flow_filter_parse(params, NULL, &filter, why, sizeof(why)))
+		return -EINVAL;
+	rows = json_array();
+	names = json_array();
 	flush(w);
 	now = count_lost(w->m);
 	if (now > w->lost)
@@ -180,10 +185,12 @@ static int frame(const json_t *params, json_t **out, void *arg)
 	w->lost = now;
 	records = lqos_batch_take(w->batch, &n, &lost);
 	for (i = 0; i < n; i++) {
-		s = lqos_subscriber(w->m->ctx, records[i].event.flow.slot);
-		if (circuit && (!s || strcmp(s->circuit_id, circuit)))
-			continue;
-		json_array_append_new(rows, row(w, &records[i], offset));
+		const struct lqos_flow *flow = &records[i].event.flow;
+
+		if (lqos_flow_filter_has(w->m->ctx, &filter, &flow->key,
+					 flow->slot))
+			json_array_append_new(rows,
+					      row(w, &records[i], offset));
 	}
 	for (i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
 		json_array_append_new(names, json_string(columns[i]));
@@ -192,10 +199,23 @@ static int frame(const json_t *params, json_t **out, void *arg)
 	return *out ? 0 : -ENOMEM;
 }
 
+static int check(const json_t *params, char *why, size_t size, void *arg)
+{
+	static const char *const known[] = {"ip", "circuit", "protocol", NULL};
+	struct lqos_flow_filter filter;
+
+	(void)arg;
+	return lqos_params_only(params, known, why, size)
+		       ?: lqos_flow_filter_parse(params, NULL, &filter, why,
+						 size);
+}
+
 static const struct lqos_topic topic = {
 	.name = "watch",
-	.help = "Flows that opened, closed, fell silent or were pushed out",
+	.help = "Flows that opened, closed, fell silent or were pushed out: "
+		"params {ip, circuit, protocol}",
 	.frame = frame,
+	.check = check,
 };
 
 int flow_add_topic(struct flow_module *m)

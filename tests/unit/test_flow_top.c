@@ -9,6 +9,7 @@
 
 /* In front of cmocka's macros. */
 #include "modules/flow/top.c"
+#include "modules/flow/columns.c"
 
 #include <cmocka.h>
 
@@ -58,6 +59,28 @@ int lqos_command_add(struct lqos_ctx *ctx, const struct lqos_command *command,
 	(void)ctx;
 	(void)command;
 	(void)arg;
+	return 0;
+}
+
+int lqos_column_add(struct lqos_ctx *ctx, const struct lqos_column *column,
+		    void *arg)
+{
+	(void)ctx;
+	(void)column;
+	(void)arg;
+	return 0;
+}
+
+uint32_t lqos_subscriber_slots(struct lqos_ctx *ctx)
+{
+	(void)ctx;
+	return 1;
+}
+
+int lqos_defer(struct lqos_ctx *ctx, void (*fn)(void *), void *arg)
+{
+	(void)ctx;
+	fn(arg);
 	return 0;
 }
 
@@ -112,6 +135,7 @@ static int fill(void **state)
 		if (i % 10 == 0)
 			continue; /* free */
 		f->used = 1;
+		f->last_seen = flow_now();
 		f->generation = i;
 		f->key.subs_hi = f->key.remote_hi = UINT64_MAX;
 		f->key.subs_lo = htonl(0x0a000000 + i % 7);
@@ -283,6 +307,13 @@ static void numbers(void **state)
 	json_decref(all);
 }
 
+static uint64_t column_of(enum of_flow what, uint32_t slot)
+{
+	struct flow_column c = {.what = what, .m = &m};
+
+	return read_flow(slot, &c);
+}
+
 /* What another flow has left in the slot is not its own. */
 static void generations(void **state)
 {
@@ -290,16 +321,58 @@ static void generations(void **state)
 
 	(void)state;
 	memset(table, 0, sizeof(table));
-	table[5] = (struct lqos_flow){.used = 1, .generation = 9};
-	counts[5].half[LQOS_DOWN] =
-		(struct fl_half){.generation = 9, .bytes = 77};
-	counts[5].half[LQOS_UP] =
-		(struct fl_half){.generation = 8, .bytes = 88};
+	table[5] = (struct lqos_flow){
+		.used = 1, .generation = 9, .last_seen = flow_now()};
+	counts[5].half[LQOS_DOWN] = (struct fl_half){
+		.generation = 9, .bytes = 77, .packets = 7, .retransmits = 2};
+	counts[5].half[LQOS_UP] = (struct fl_half){
+		.generation = 8, .bytes = 88, .packets = 8, .retransmits = 3};
 	all = ask(run_top, "{}");
 	flow = json_array_get(json_object_get(all, "flows"), 0);
 	assert_int_equal(number(flow, "down_bytes"), 77);
 	assert_int_equal(number(flow, "up_bytes"), 0);
 	json_decref(all);
+	/* Nor is it in what lists are sorted by. */
+	assert_int_equal(column_of(BYTES, 5), 77);
+	assert_int_equal(column_of(ALL_PACKETS, 5), 7);
+	assert_int_equal(column_of(AGAIN, 5), 2);
+	assert_int_equal(column_of(RATE, 5), 0);
+}
+
+/* Silent for too long, they are over, though nobody has come to sweep them
+ * away. */
+static void silence(void **state)
+{
+	const uint64_t s = 1000000000, now = flow_now();
+	const struct lqos_flow all[] = {
+		{.last_seen = now - 290 * s, .way = {1, 1}, .key.proto = 6},
+		{.last_seen = now - 310 * s, .way = {1, 1}, .key.proto = 6},
+		{.last_seen = now - 14 * s, .way = {1, 0}, .key.proto = 6},
+		{.last_seen = now - 16 * s, .way = {0, 1}, .key.proto = 6},
+		{.last_seen = now - 4 * s, .way = {9, 1}, .key.proto = 6},
+		{.last_seen = now - 6 * s, .way = {5, 5}, .key.proto = 6},
+		{.last_seen = now - 59 * s, .way = {1, 1}, .key.proto = 17},
+		{.last_seen = now - 61 * s, .way = {1, 1}, .key.proto = 17},
+		{.last_seen = now - 14 * s, .way = {1, 1}, .key.proto = 1},
+		{.last_seen = now - 16 * s, .way = {1, 1}, .key.proto = 58},
+	};
+	json_t *answer;
+	uint32_t i;
+
+	(void)state;
+	memset(table, 0, sizeof(table));
+	for (i = 0; i < 10; i++) {
+		table[i + 1] = all[i];
+		table[i + 1].used = 1;
+		table[i + 1].key.subs_port = htons((uint16_t)(i + 1));
+	}
+	count_is("{}", 5);
+	answer = ask(run_top, "{}");
+	assert_int_equal(number(answer, "total"), 5);
+	for (i = 0; i < 5; i++)
+		assert_int_equal(
+			slot_of(json_object_get(answer, "flows"), i) % 2, 1);
+	json_decref(answer);
 }
 
 /* Other modules' columns, the details where they are wanted. */
@@ -353,6 +426,7 @@ int main(void)
 		cmocka_unit_test_setup(filters, fill),
 		cmocka_unit_test_setup(numbers, fill),
 		cmocka_unit_test_setup(generations, fill),
+		cmocka_unit_test_setup(silence, fill),
 		cmocka_unit_test_setup(details, fill),
 		cmocka_unit_test_setup(tallies, fill),
 	};
