@@ -117,13 +117,14 @@ class Capture:
         with open(base + ".pcap", "wb") as f:
             f.write(struct.pack(order + "IHHIIII", magic, 2, 4, 0, 0, 65535,
                                 1))
-            for ms, frame in self.frames:
+            for ms, frame in sorted(self.frames, key=lambda at: at[0]):
                 ns = nanoseconds(ms)
                 f.write(struct.pack(order + "IIII", ns // 10**9,
                                     ns % 10**9 // unit, len(frame),
                                     len(frame)) + frame)
         with open(base + ".expected", "w") as f:
-            f.write("".join(line + "\n" for line in self.lines))
+            f.write("".join(line + "\n" for line in sorted(
+                self.lines, key=lambda line: int(line.split()[0]))))
         with open(base + ".args", "w") as f:
             f.write("\n".join(INSIDE + self.args) + "\n")
 

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * rtt_replay: the round-trip times that a capture tells of, one a line:
- *
- *	NS access|internet RTT_NS PROTO SRC:SPORT+DST:DPORT KIND
- *
- * SRC is the end that answered.  The capture is a classic pcap file of
- * Ethernet, in either byte order, of microseconds or nanoseconds.
+ * rtt_replay: the round-trip times that a capture tells of, as README.md here
+ * describes.  The capture is a classic pcap file of Ethernet, in either byte
+ * order, of microseconds or nanoseconds.
  */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +22,7 @@ enum {
 	INSIDES = 16,
 	PCAP_US = 0xa1b2c3d4,
 	PCAP_NS = 0xa1b23c4d,
+	PCAPNG = 0x0a0d0d0a, /* in either byte order */
 	PCAP_ETHERNET = 1,
 	PCAP_MAX = 1 << 18,
 	IPV4_BITS = 96, /* in front of a mapped address */
@@ -41,10 +41,17 @@ struct inside {
 struct replay {
 	struct inside insides[INSIDES];
 	size_t n_insides;
-	bool swapped;	/* the capture's byte order */
-	uint64_t scale; /* ns of its fractions */
 	uint64_t outcomes[RTT_OUTCOMES];
 	uint64_t skipped;
+};
+
+struct capture {
+	const char *name;
+	FILE *f;
+	bool swapped;	  /* its byte order */
+	uint64_t scale;	  /* ns of its fractions */
+	uint64_t records; /* begun */
+	uint64_t ns;	  /* of the last record */
 };
 
 static const char *const outcome_names[RTT_OUTCOMES] = {
@@ -61,34 +68,68 @@ static const char *const kind_names[] = {
 static void usage(FILE *to)
 {
 	fputs("usage: rtt_replay PCAP --inside PREFIX [--inside PREFIX]...\n"
-	      "                  [--gso BYTES] [--outcomes]\n",
+	      "                  [--gso BYTES] [--outcomes]\n"
+	      "A line a sample, whose RTT_NS is up to 63 ns too long:\n"
+	      "  NS access|internet RTT_NS PROTO SRC:SPORT+DST:DPORT KIND\n",
 	      to);
 }
 
-static int add_inside(struct replay *r, char *text)
+/* Says what is wrong with what the user gave. */
+__attribute__((format(printf, 2, 3))) static int refuse(const char *what,
+							const char *fmt, ...)
 {
-	char *slash = strchr(text, '/'), *end;
-	struct inside *in = &r->insides[r->n_insides];
-	unsigned int most = 128;
+	va_list ap;
+
+	fprintf(stderr, "rtt_replay: %s: ", what);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return -EINVAL;
+}
+
+static int number(const char *text, uint32_t most, uint32_t *out)
+{
+	unsigned long value;
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
+	value = strtoul(text, &end, 10);
+	if (*end || value > most)
+		return -EINVAL;
+	*out = value;
+	return 0;
+}
+
+static int add_inside(struct replay *r, const char *text)
+{
+	size_t len = strcspn(text, "/");
+	struct inside in = {};
+	char address[INET6_ADDRSTRLEN];
+	uint32_t most = 128;
 
 	if (r->n_insides == INSIDES)
-		return -1;
-	if (slash)
-		*slash = '\0';
-	memset(in->addr, 0xff, sizeof(in->addr));
-	if (inet_pton(AF_INET, text, in->addr + 12) == 1)
+		return refuse(text,
+			      "one more than the %d prefixes of --inside "
+			      "that there is room for",
+			      INSIDES);
+	snprintf(address, sizeof(address), "%.*s", (int)len, text);
+	memset(in.addr, 0xff, sizeof(in.addr));
+	if (inet_pton(AF_INET, address, in.addr + 12) == 1)
 		most = 32;
-	else if (inet_pton(AF_INET6, text, in->addr) != 1)
-		return -1;
-	in->bits = most;
-	if (slash) {
-		in->bits = strtoul(slash + 1, &end, 10);
-		if (!slash[1] || *end || in->bits > most)
-			return -1;
-	}
+	else if (inet_pton(AF_INET6, address, in.addr) != 1)
+		return refuse(text, "no prefix; expected one such as "
+				    "100.64.0.0/10 or 2001:db8::/32");
+	in.bits = most;
+	if (text[len] && number(text + len + 1, most, &in.bits))
+		return refuse(text,
+			      "no prefix; expected /0 to /%u behind an "
+			      "IPv%c address",
+			      most, most == 32 ? '4' : '6');
 	if (most == 32)
-		in->bits += IPV4_BITS;
-	r->n_insides++;
+		in.bits += IPV4_BITS;
+	r->insides[r->n_insides++] = in;
 	return 0;
 }
 
@@ -145,7 +186,8 @@ static const char *proto_name(uint8_t proto)
 	return "other";
 }
 
-static void print_sample(uint64_t ns, const struct path_packet *p)
+/* -errno: there is no writing it. */
+static int print_sample(uint64_t ns, const struct path_packet *p)
 {
 	printf("%" PRIu64 " %s %" PRIu64 " %s ", ns,
 	       p->way == LQOS_UP ? "access" : "internet",
@@ -154,54 +196,152 @@ static void print_sample(uint64_t ns, const struct path_packet *p)
 	putchar('+');
 	print_end(&p->key, p->way != LQOS_UP);
 	printf(" %s\n", kind_names[p->sample.kind]);
+	return ferror(stdout) ? -errno : 0;
 }
 
-static uint32_t word(const struct replay *r, uint32_t value)
+/* ---- The capture --------------------------------------------------------- */
+
+static uint32_t word(const struct capture *c, uint32_t value)
 {
-	return r->swapped ? __builtin_bswap32(value) : value;
+	return c->swapped ? __builtin_bswap32(value) : value;
 }
 
-static int read_header(struct replay *r, FILE *f)
+static int unreadable(const struct capture *c)
 {
-	uint32_t header[6];
+	return refuse(c->name, "%s; expected a pcap file of Ethernet",
+		      strerror(errno));
+}
 
-	if (fread(header, sizeof(header), 1, f) != 1)
-		return -1;
-	r->swapped = header[0] != PCAP_US && header[0] != PCAP_NS;
-	if (word(r, header[0]) == PCAP_US)
-		r->scale = 1000;
-	else if (word(r, header[0]) == PCAP_NS)
-		r->scale = 1;
+static const char *link_name(uint32_t link)
+{
+	switch (link) {
+	case 101:
+		return " (raw IP)";
+	case 113:
+	case 276:
+		return " (Linux cooked, of all interfaces)";
+	}
+	return "";
+}
+
+static int read_header(struct capture *c)
+{
+	uint32_t header[6] = {}, link;
+	size_t len = fread(header, 1, sizeof(header), c->f);
+
+	if (ferror(c->f))
+		return unreadable(c);
+	if (header[0] == PCAPNG)
+		return refuse(c->name,
+			      "pcapng; expected pcap: convert it with "
+			      "editcap -F nsecpcap %s NEW",
+			      c->name);
+	if (len < sizeof(header))
+		return refuse(c->name,
+			      "%zu bytes; expected a pcap file, which "
+			      "has %zu at least: record one with tcpdump -i "
+			      "INTERFACE -w FILE",
+			      len, sizeof(header));
+	c->swapped = header[0] != PCAP_US && header[0] != PCAP_NS;
+	if (word(c, header[0]) == PCAP_US)
+		c->scale = 1000;
+	else if (word(c, header[0]) == PCAP_NS)
+		c->scale = 1;
 	else
-		return -1;
-	return (word(r, header[5]) & 0xffff) == PCAP_ETHERNET ? 0 : -1;
+		return refuse(c->name,
+			      "begins with %08x; expected a pcap file, "
+			      "with %08x or %08x: record one with tcpdump -i "
+			      "INTERFACE -w FILE",
+			      header[0], PCAP_US, PCAP_NS);
+	link = word(c, header[5]) & 0xffff;
+	if (link != PCAP_ETHERNET)
+		return refuse(c->name,
+			      "link type %u%s; expected %u (Ethernet): "
+			      "record one Ethernet interface, with tcpdump -i "
+			      "INTERFACE -w FILE",
+			      link, link_name(link), PCAP_ETHERNET);
+	return 0;
 }
 
-/* 0, or -1: it is damaged. */
-static int replay(struct replay *r, FILE *f, struct path *path)
+/* got of the expected bytes of part were there. */
+static int cut_off(const struct capture *c, const char *part, size_t got,
+		   size_t expected)
+{
+	if (ferror(c->f))
+		return unreadable(c);
+	return refuse(c->name,
+		      "cut off in record %" PRIu64 ", which has %zu of "
+		      "the %zu bytes of its %s: tcpdump -r %s -w NEW keeps "
+		      "those before it",
+		      c->records, got, expected, part, c->name);
+}
+
+/* c->ns and a frame of *len in PCAP_MAX.  1; 0: there are no more; -EINVAL. */
+static int read_record(struct capture *c, uint8_t *frame, uint32_t *len)
+{
+	uint32_t head[4];
+	size_t got = fread(head, 1, sizeof(head), c->f);
+	uint64_t ns;
+
+	if (!got && feof(c->f))
+		return 0;
+	c->records++;
+	if (got < sizeof(head))
+		return cut_off(c, "header", got, sizeof(head));
+	*len = word(c, head[2]);
+	if (*len > PCAP_MAX)
+		return refuse(
+			c->name,
+			"damaged in record %" PRIu64 ", of %u "
+			"bytes; expected %u at most: tcpdump -r %s -w NEW "
+			"keeps those before it",
+			c->records, *len, PCAP_MAX, c->name);
+	got = fread(frame, 1, *len, c->f);
+	if (got < *len)
+		return cut_off(c, "frame", got, *len);
+	ns = word(c, head[0]) * UINT64_C(1000000000) +
+	     word(c, head[1]) * c->scale;
+	/* Nobody knows how long it took from a packet before to one behind. */
+	if (ns < c->ns)
+		return refuse(
+			c->name,
+			"record %" PRIu64 " is %" PRIu64 " ns "
+			"older than the one before it: sort a merged "
+			"capture with reordercap %s NEW; if the clock was "
+			"set back, cut it there with editcap",
+			c->records, c->ns - ns, c->name);
+	c->ns = ns;
+	return 1;
+}
+
+/* 0, or -EINVAL: it was said why the rest is not read. */
+static int replay(struct replay *r, struct capture *c, struct path *path)
 {
 	autofree uint8_t *frame = malloc(PCAP_MAX);
 	struct path_packet p;
-	uint32_t head[4], len;
-	uint64_t ns;
+	uint32_t len = 0;
+	int rc;
 
-	if (!frame || read_header(r, f))
-		return -1;
-	while (fread(head, sizeof(head), 1, f) == 1) {
-		len = word(r, head[2]);
-		if (len > PCAP_MAX || (len && fread(frame, len, 1, f) != 1))
-			return -1;
-		ns = word(r, head[0]) * UINT64_C(1000000000) +
-		     word(r, head[1]) * r->scale;
-		if (path_frame(path, ns, frame, len, &p)) {
+	if (!frame)
+		abort();
+	rc = read_header(c);
+	if (rc)
+		return rc;
+	while ((rc = read_record(c, frame, &len)) > 0) {
+		if (path_frame(path, c->ns, frame, len, &p)) {
 			r->skipped++;
 			continue;
 		}
 		r->outcomes[p.outcome]++;
-		if (p.outcome == RTT_SAMPLE)
-			print_sample(ns, &p);
+		if (p.outcome != RTT_SAMPLE)
+			continue;
+		rc = print_sample(c->ns, &p);
+		if (rc)
+			return refuse("standard output", "%s", strerror(-rc));
 	}
-	return feof(f) ? 0 : -1;
+	if (fflush(stdout))
+		return refuse("standard output", "%s", strerror(errno));
+	return rc;
 }
 
 static void print_outcomes(const struct replay *r)
@@ -224,6 +364,7 @@ int main(int argc, char **argv)
 		{},
 	};
 	autofclose FILE *f = NULL;
+	struct capture capture;
 	struct replay r = {};
 	bool outcomes = false;
 	struct path *path;
@@ -233,14 +374,15 @@ int main(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		switch (c) {
 		case 'i':
-			if (add_inside(&r, optarg)) {
-				fprintf(stderr, "rtt_replay: %s: no prefix\n",
-					optarg);
+			if (add_inside(&r, optarg))
 				return 2;
-			}
 			break;
 		case 'g':
-			gso = strtoul(optarg, NULL, 10);
+			if (number(optarg, UINT32_MAX, &gso)) {
+				refuse(optarg, "expected the bytes of a "
+					       "segment behind --gso");
+				return 2;
+			}
 			break;
 		case 'o':
 			outcomes = true;
@@ -258,18 +400,15 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	f = fopen(argv[optind], "rb");
+	capture = (struct capture){.name = argv[optind], .f = f};
 	if (!f) {
-		fprintf(stderr, "rtt_replay: %s: %s\n", argv[optind],
-			strerror(errno));
+		unreadable(&capture);
 		return 1;
 	}
 	path = path_new(is_inside, &r);
 	path_gso(path, gso);
-	rc = replay(&r, f, path);
+	rc = replay(&r, &capture, path);
 	path_free(path);
-	if (rc)
-		fprintf(stderr, "rtt_replay: %s: no pcap file, or damaged\n",
-			argv[optind]);
 	if (outcomes)
 		print_outcomes(&r);
 	return rc ? 1 : 0;
