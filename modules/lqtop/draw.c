@@ -20,7 +20,8 @@ enum { /* lines from the top */
        Y_MESSAGE,
        Y_HEADING,
        Y_UNITS,
-       Y_ROWS,
+       Y_BODY,
+       Y_ROWS, /* behind the total */
 };
 
 enum paint { PLAIN, GOOD, BUSY, BAD, HEADING };
@@ -302,6 +303,12 @@ static void draw_subscribers(struct screen *s)
 
 	layout_make(l, &v->subscribers, COLS, v->sort);
 	draw_heading(Y_HEADING, &v->subscribers, l, v, labels);
+	draw_row(Y_BODY, &v->subscribers, l,
+		 &(struct row){.circuit_id = "",
+			       .name = "(total)",
+			       .node = "",
+			       .cells = v->totals},
+		 v->sort);
 	for (unsigned int i = 0; i < draw_room() && s->top + i < rows; i++) {
 		uint64_t at = s->top + i - v->offset;
 
@@ -332,7 +339,7 @@ static void draw_interfaces(const struct view *v)
 	const struct table *t = &v->interfaces;
 	char text[CELL_TEXT], line[LINE];
 	struct layout l = {0};
-	int y = Y_ROWS;
+	int y = Y_BODY;
 
 	layout_make(&l, t, COLS, NO_COLUMN);
 	draw_heading(Y_HEADING, t, &l, NULL, labels);

@@ -96,6 +96,21 @@ static json_t *columns_json(const struct shown *s)
 	return array;
 }
 
+/* NO_COLUMN: there is none of that name. */
+static uint32_t find_column(const struct lqos_snapshot *snapshot,
+			    enum lqos_scope scope, const char *wanted)
+{
+	uint32_t n = lqos_snapshot_columns(snapshot, scope);
+	const char *name;
+
+	for (uint32_t i = 0; i < n; i++) {
+		lqos_snapshot_column(snapshot, scope, i, &name);
+		if (!strcmp(name, wanted))
+			return i;
+	}
+	return NO_COLUMN;
+}
+
 /*
  * The column to sort by: the named one, else the first counter, else the first.
  * NO_COLUMN: there are none.  -EINVAL: there is none of that name.
@@ -103,21 +118,23 @@ static json_t *columns_json(const struct shown *s)
 static int sort_column(const struct lqos_snapshot *snapshot, const char *wanted,
 		       uint32_t *out)
 {
-	uint32_t n = lqos_snapshot_columns(snapshot, LQOS_SCOPE_SUBSCRIBER);
-	uint32_t found = NO_COLUMN;
+	const enum lqos_scope scope = LQOS_SCOPE_SUBSCRIBER;
+	uint32_t n = lqos_snapshot_columns(snapshot, scope), found = 0;
+	const char *name;
 
-	for (uint32_t i = 0; i < n && found == NO_COLUMN; i++) {
-		const char *name;
-		const struct lqos_column *col = lqos_snapshot_column(
-			snapshot, LQOS_SCOPE_SUBSCRIBER, i, &name);
-
-		if (wanted ? !strcmp(name, wanted) : col->kind == LQOS_COUNTER)
-			found = i;
+	if (wanted) {
+		found = find_column(snapshot, scope, wanted);
+		if (found == NO_COLUMN)
+			return -EINVAL;
+		*out = found;
+		return 0;
 	}
-	if (found == NO_COLUMN && wanted)
-		return -EINVAL;
-	if (found == NO_COLUMN && n)
-		found = 0;
+	while (found < n &&
+	       lqos_snapshot_column(snapshot, scope, found, &name)->kind !=
+		       LQOS_COUNTER)
+		found++;
+	if (found == n)
+		found = n ? 0 : NO_COLUMN;
 	*out = found;
 	return 0;
 }
@@ -279,7 +296,7 @@ static uint64_t sort_key(const struct shown *s, uint32_t row, uint32_t col,
 
 struct found {
 	struct candidate *rows; /* the wanted ones are in order */
-	uint64_t *totals; /* of the shown columns' rates, over what matched */
+	uint64_t *totals;	/* of the shown columns, over what matched */
 	uint32_t matched;
 	uint32_t active; /* subscribers in the snapshot, matching or not */
 };
@@ -290,7 +307,26 @@ static void found_clear(struct found *f)
 	free(f->totals);
 }
 
-/* LQOS_NO_VALUE stays: the sum of a gauge means nothing. */
+/*
+ * A gauge's sum means nothing.  But whoever measures it for each may measure it
+ * for all as well, under the same name.
+ */
+static uint64_t gauge_of_all(const struct shown *s, uint32_t i)
+{
+	const enum lqos_scope all = LQOS_SCOPE_GLOBAL;
+	const char *name;
+	uint32_t col;
+
+	if (column(s, i, &name)->kind == LQOS_COUNTER ||
+	    !lqos_snapshot_rows(s->snapshot, all))
+		return LQOS_NO_VALUE;
+	col = find_column(s->snapshot, all, name);
+	if (col == NO_COLUMN)
+		return LQOS_NO_VALUE;
+	return lqos_snapshot_cell(s->snapshot, all, 0, col).value;
+}
+
+/* LQOS_NO_VALUE stays. */
 static void add_rates(const struct shown *s, uint32_t row, uint64_t *totals)
 {
 	for (uint32_t i = 0; i < s->n; i++) {
@@ -344,6 +380,9 @@ static int find(struct lqtop *top, const struct shown *s,
 			.row = row,
 		};
 	}
+	for (uint32_t i = 0; !*p->filter && i < s->n; i++)
+		if (out->totals[i] == LQOS_NO_VALUE)
+			out->totals[i] = gauge_of_all(s, i);
 	from = p->offset < out->matched ? p->offset : out->matched;
 	to = out->matched - from < p->limit ? out->matched : from + p->limit;
 	select_first(out->rows, out->matched, to);
@@ -374,7 +413,7 @@ static json_t *rows_json(struct lqtop *top, const struct shown *s,
 	return array;
 }
 
-/* null where a sum means nothing */
+/* null where there is none */
 static json_t *totals_json(const struct shown *s, const uint64_t *totals)
 {
 	json_t *array = json_array();

@@ -39,7 +39,7 @@ struct view {
 	uint64_t seq; /* of the daemon's snapshot */
 	uint64_t ts_ns;
 	struct table subscribers, interfaces, global;
-	struct lqos_cell *totals; /* of subscribers' columns; only rates */
+	struct lqos_cell *totals; /* of subscribers' columns */
 	size_t sort;		  /* NO_COLUMN: by none */
 	bool reverse;
 	uint64_t offset; /* of the first row among those that match */

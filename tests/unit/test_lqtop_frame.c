@@ -495,6 +495,41 @@ static void test_other_scopes(void **state)
 	json_decref(f);
 }
 
+static void expect_totals(const char *params, const char *expected)
+{
+	json_t *f = frame(params);
+	char *got = json_dumps(
+		json_object_get(json_object_get(f, "subscribers"), "totals"),
+		JSON_COMPACT);
+
+	assert_string_equal(got, expected);
+	free(got);
+	json_decref(f);
+}
+
+/* A gauge cannot be added up; of all rows the global one is the total. */
+static void test_totals(void **state)
+{
+	const struct core_column *list[] = {&columns[1], &columns[0]};
+	struct core_cell all[] = {{.value = 77, .rate = 7}, {.value = 5500000}};
+	struct core_row row = {.cells = all};
+
+	(void)state;
+	table(3, by_slot);
+	expect_totals(NULL, "[null,3,6]");
+	snapshot.tables[LQOS_SCOPE_GLOBAL] = (struct core_table){
+		.columns = list, .n_columns = 2, .rows = &row, .n_rows = 1};
+	expect_totals(NULL, "[5500000,3,6]");
+	expect_totals("{\"filter\": \"unknown\"}", "[null,0,0]");
+	all[1].value = LQOS_NO_VALUE;
+	expect_totals(NULL, "[null,3,6]");
+	snapshot.tables[LQOS_SCOPE_GLOBAL].n_rows = 0;
+	expect_totals(NULL, "[null,3,6]");
+	snapshot.tables[LQOS_SCOPE_GLOBAL].n_rows = 1;
+	snapshot.interval_ns = 0;
+	expect_totals(NULL, "[null,null,null]");
+}
+
 static void test_no_columns(void **state)
 {
 	(void)state;
@@ -557,6 +592,7 @@ int main(void)
 		TEST(test_detail),
 		TEST(test_first_tick_has_no_rates),
 		TEST(test_other_scopes),
+		TEST(test_totals),
 		TEST(test_no_columns),
 		TEST(test_bad_bytes_in_names),
 		TEST(test_refusals),
