@@ -392,6 +392,24 @@ prepare()
 	taskset -pc "0-$((LAST_CPU - 1))" $$ >/dev/null
 }
 
+# The total is of all, and nobody is filtered: on the screen it stands, too.
+totals()
+{
+	local screen
+
+	like "the total has the round trips of all" "$(jq -c '.data |
+		(.subscribers.columns | map(.name) | index($name)) as $i |
+		(.global.columns | map(.name) | index($name)) as $j |
+		[.subscribers.totals[$i], .global.values[$j]] | unique' \
+		--arg name pping.internet.p50 "$LAB_DIR/frame.json")" \
+		'^\[[0-9]+\]$'
+	screen=$(python3 -B "$NET_HERE/onpty.py" 10 '(total)' q \
+		"$ROOT/bin/lqtop" -S "$LAB_BUS" |
+		sed 's/\x1b[[(][0-9;?]*[a-zA-Z]/ /g' | tr '\r' '\n')
+	like "the screen's total has round trips" "$screen" \
+		'\(total\)( +[0-9]+\.[0-9]+){2}'
+}
+
 # As in rtt_judge.py: of each scenario of a run, and of each run; and whether
 # there may be another one.
 EACH=9
@@ -406,7 +424,7 @@ if [ -n "$WIRE_ONLY" ]; then
 	steered
 	exit
 fi
-net_plan $(((16 + 5) * EACH + 8 * RUN + 4 + 1))
+net_plan $(((16 + 5) * EACH + 8 * RUN + 2 + 4 + 1))
 network || bail "no lab"
 serve
 start steering,flow,pping,lqtop
@@ -414,4 +432,5 @@ steered
 stop "steered"
 start pping,lqtop nobody
 alone
+totals
 stop "alone"
