@@ -220,7 +220,7 @@ without_daemon()
 	like "... says why" "$(<"$LAB_DIR/err")" "^xdp_pping: no lqosd listens"
 }
 
-net_plan 33
+net_plan 35
 network || bail "no network"
 programs || bail "no programs"
 beside_lqosctl
