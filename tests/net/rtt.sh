@@ -28,7 +28,7 @@ WATCH=	  # lqosctl, of the daemon
 
 # Each scenario has a subscriber of its own, so that it has its columns.
 SCENARIOS="rr idle held push short icmp dns quic down up burst plain plain_rr
-	loss reorder queue"
+	loss reorder queue longer"
 
 number_of()
 {
@@ -332,6 +332,33 @@ steered()
 	lab_shaper tc qdisc del dev subs root
 }
 
+# The way to the internet becomes 20 ms longer under a connection of which each
+# answer could have been held back for so long.
+longer()
+{
+	local client since rows
+
+	wires ""
+	lab_settled || bail "no connection over the wires"
+	client longer beat 4 14 &
+	client=$!
+	sleep 4
+	end "$WIRE"
+	INTERNET_US=$((INTERNET_US + 10000)) wires ""
+	since=$(date +%s%N)
+	wait "$client"
+	settle
+	end "$WIRE"
+	rows=$(jq -rn --argjson since "$since" '[inputs | (.data // .).rows[] |
+		select(.[0] > $since and .[1] == "internet" and .[9] == "ack") |
+		.[2] / 1000000] | sort | [length, .[0], .[length / 2 | floor]] |
+		@tsv' "$LAB_DIR/feed.json" 2>/dev/null)
+	note "longer: samples, least and median in ms: $rows"
+	is "a longer way is seen, as it is" "$(awk '{
+		print ($1 >= 20 && $2 >= 49.9 && $3 < 51) ? "yes" : "no" }' \
+		<<<"$rows")" yes
+}
+
 # Without steering nobody is looked up, and XDP on the interfaces observes.
 alone()
 {
@@ -424,12 +451,15 @@ if [ -n "$WIRE_ONLY" ]; then
 	steered
 	exit
 fi
-net_plan $(((16 + 5) * EACH + 8 * RUN + 2 + 4 + 1))
+net_plan $(((16 + 5) * EACH + 8 * RUN + 2 + 1 + 6 + 1))
 network || bail "no lab"
 serve
 start steering,flow,pping,lqtop
 steered
 stop "steered"
+start steering,pping,lqtop
+longer
+stop "longer"
 start pping,lqtop nobody
 alone
 totals

@@ -15,6 +15,7 @@ Scenarios:
   rr        requests of 100 bytes, answers of 1 to 20 kB, 50 ms after each
   idle      the same, 700 ms after each
   held      small ones in pairs: an ACK waits for the next, or for the timer
+  beat      small ones, 50 ms after each
   push      200 bytes from the server, twice a second
   short     60 connections, one request each
   dns       queries over UDP, several at a time
@@ -283,6 +284,9 @@ class Client:
     def held(self):
         return self.requests((0.010, 0.100), 200, 201)
 
+    def beat(self):
+        return self.requests((0.050,), 200, 201)
+
     def short(self):
         gap = self.seconds / SHORT
         start = time.monotonic()
@@ -327,8 +331,8 @@ class Client:
         return {"handshakes": n}
 
 
-SCENARIOS = ("down", "up", "burst", "fill", "rr", "idle", "held", "push",
-             "short", "dns", "quic")
+SCENARIOS = ("down", "up", "burst", "fill", "rr", "idle", "held", "beat",
+             "push", "short", "dns", "quic")
 
 
 def main():
