@@ -2,6 +2,7 @@
 /* JSON as text for people. */
 #include <err.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,15 +126,39 @@ static void column_print(FILE *f, const struct column *column, const char *text,
 	*blanks += GAP;
 }
 
-static void show_table(FILE *f, const json_t *rows, unsigned int indent)
+/* A row's objects in columns of their own: "access.samples".  A new reference.
+ */
+static json_t *flat_row(json_t *row)
+{
+	json_t *out = or_exit(json_object()), *value, *member;
+	const char *key, *name;
+
+	json_object_foreach(row, key, value) {
+		if (!json_object_size(value))
+			json_object_set(out, key, value);
+		json_object_foreach(value, name, member) {
+			autofree char *both = NULL;
+
+			if (asprintf(&both, "%s.%s", key, name) < 0)
+				err(1, NULL);
+			json_object_set(out, both, member);
+		}
+	}
+	return out;
+}
+
+static void show_table(FILE *f, const json_t *nested, unsigned int indent)
 {
 	json_t *keys = or_exit(json_object()); /* a set that keeps its order */
-	size_t n_rows = json_array_size(rows), n = 0;
+	json_t *rows = or_exit(json_array());
+	size_t n_rows = json_array_size(nested), n = 0;
 	struct column *columns;
 	const char *key;
 	json_t *row, *value;
 	size_t i;
 
+	json_array_foreach(nested, i, row)
+		json_array_append_new(rows, flat_row(row));
 	json_array_foreach(rows, i, row)
 		json_object_update_missing(keys, row);
 	columns = or_exit(calloc(json_object_size(keys), sizeof(*columns)));
@@ -158,6 +183,7 @@ static void show_table(FILE *f, const json_t *rows, unsigned int indent)
 		free(columns[i].title);
 	}
 	free(columns);
+	json_decref(rows);
 	json_decref(keys);
 }
 

@@ -87,7 +87,9 @@ static char *const answers[ARRAY_SIZE(methods)] = {
 	"\"queues\":8},{\"name\":\"ens1f1\",\"mode\":\"generic\","
 	"\"queues\":16}],\"other\":1}",
 	("[{\"name\":\"B\\u00e9\\u001b[31m\\u009b\",\"n\":1.25},"
-	 "{\"name\":\"b\",\"n\":100,\"on\":true,\"l\":[1]},{\"n\":null}]"),
+	 "{\"name\":\"b\",\"n\":100,\"on\":true,\"l\":[1]},{\"n\":null,\"o\":{"
+	 "\"p\":7,"
+	 "\"q\":null}}]"),
 	"[]",
 };
 static const struct lqos_command methods_method = {.name = "methods",
@@ -211,10 +213,10 @@ static void the_status_page(void **state)
 static void tables(void **state)
 {
 	expect(ctl(*state, "modules", NULL, NULL), 0);
-	assert_string_equal(out, "name          n  on   l\n"
+	assert_string_equal(out, "name          n  on   l    o.p  o.q\n"
 				 "B\xc3\xa9?[31m\?\?  1.25\n"
 				 "b           100  yes  [1]\n"
-				 "              -\n");
+				 "              -              7    -\n");
 	expect(ctl(*state, "maps", NULL, NULL), 0);
 	assert_string_equal(out, "[]\n");
 }
