@@ -186,12 +186,21 @@ static __always_inline void tell(const struct lqos_frame *f,
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 }
 
-/* What came of it; times: the flow's, if it has a slot. */
+/*
+ * What a packet gave.  Most give nothing, and are to be done with in registers:
+ * what the others need is not inlined, and they have this on the stack.
+ */
+struct found {
+	struct rtt_sample sample;
+	struct pp_times *times; /* the flow's; NULL: it has no slot */
+};
+
 static __noinline int settle(const struct lqos_frame *f,
 			     enum rtt_outcome outcome,
-			     const struct rtt_sample *sample,
-			     struct pp_times *times)
+			     const struct found *found)
 {
+	const struct rtt_sample *sample = &found->sample;
+	struct pp_times *times = found->times;
 	__u32 slot = f->pkt.slot, side = lqos_direction(&f->pkt);
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct pp_prefix *prefix;
@@ -266,74 +275,76 @@ static __always_inline void count_payload(const struct lqos_frame *f,
 	times->packets[direction] += f->packets;
 }
 
-static __noinline int look_syn(const struct lqos_frame *f)
+static __noinline int look_syn(const struct lqos_frame *f, struct found *out)
 {
-	struct rtt_sample sample = {};
-	enum rtt_outcome outcome;
 	struct rtt_segment s;
 	struct rtt_syn *syn;
 	__u32 tag;
 
+	*out = (struct found){};
 	if (segment_read(f->data, f->data_end, &f->pkt, &s))
-		return 0;
+		return RTT_NONE;
 	syn = find_syn(f, &tag);
-	if (!syn)
-		return 0;
-	outcome = rtt_handshake(syn, tag, &s, &sample);
-	return outcome == RTT_NONE ? 0 : settle(f, outcome, &sample, NULL);
+	return syn ? rtt_handshake(syn, tag, &s, &out->sample) : RTT_NONE;
 }
 
-/* A flow's first packet that we see, which is no SYN.  1: more may come of it.
- */
-static __noinline int begin(const struct lqos_frame *f)
+/* A flow's first packet that we see, which is no SYN. */
+static __noinline int begin(const struct lqos_frame *f, struct found *out)
 {
-	struct rtt_sample sample = {};
 	__u32 index = f->pkt.flow, tag;
 	enum rtt_outcome outcome;
-	struct pp_times *times;
 	struct rtt_segment s;
 	struct rtt_flow *flow;
 	struct rtt_syn *syn;
 
+	*out = (struct found){};
 	flow = bpf_map_lookup_elem(&pp_flows, &index);
-	times = bpf_map_lookup_elem(&pp_times, &index);
-	if (!flow || !times || segment_read(f->data, f->data_end, &f->pkt, &s))
-		return 0;
-	empty(flow, times, f->pkt.generation);
+	out->times = bpf_map_lookup_elem(&pp_times, &index);
+	if (!flow || !out->times ||
+	    segment_read(f->data, f->data_end, &f->pkt, &s))
+		return RTT_NONE;
+	empty(flow, out->times, f->pkt.generation);
 	syn = find_syn(f, &tag);
 	if (!syn)
-		return 1;
-	outcome = rtt_established(flow, (void *)times, syn, tag, &s, &sample);
-	if (outcome == RTT_NONE)
-		return 1;
-	if (pp_watched)
-		count_payload(f, times, s.len);
-	return settle(f, outcome, &sample, times);
+		return RTT_NONE;
+	outcome = rtt_established(flow, (void *)out->times, syn, tag, &s,
+				  &out->sample);
+	if (outcome != RTT_NONE && pp_watched)
+		count_payload(f, out->times, s.len);
+	return outcome;
 }
 
 static __noinline int answered(const struct lqos_frame *f,
-			       enum rtt_outcome outcome, __u64 ns, bool inexact)
+			       enum rtt_outcome outcome, __u64 ns, bool inexact,
+			       struct found *out)
 {
-	struct rtt_sample sample = {ns, RTT_ACK, inexact};
 	__u32 index = f->pkt.flow, options;
-	struct pp_times *times;
 	struct rtt_segment s;
 	struct rtt_flow *flow;
 
+	*out = (struct found){.sample = {ns, RTT_ACK, inexact}};
 	flow = bpf_map_lookup_elem(&pp_flows, &index);
-	times = bpf_map_lookup_elem(&pp_times, &index);
-	if (!flow || !times ||
+	out->times = bpf_map_lookup_elem(&pp_times, &index);
+	if (!flow || !out->times ||
 	    segment_header(f->data, f->data_end, &f->pkt, &s, &options))
-		return 0;
+		return RTT_NONE;
 	if (pp_watched)
-		count_payload(f, times, s.len);
+		count_payload(f, out->times, s.len);
 	if (outcome == RTT_SAMPLE)
-		outcome = rtt_judge(flow, (void *)times, &s, &sample);
-	return outcome == RTT_NONE ? 0 : settle(f, outcome, &sample, times);
+		outcome = rtt_judge(flow, (void *)out->times, &s, &out->sample);
+	return outcome;
 }
 
-/* What is not inlined here, few packets need. */
-static __always_inline void look_tcp(const struct lqos_frame *f)
+static __always_inline void finish(const struct lqos_frame *f,
+				   enum rtt_outcome outcome,
+				   const struct found *found)
+{
+	if (outcome != RTT_NONE)
+		settle(f, outcome, found);
+}
+
+static __always_inline void look_tcp(const struct lqos_frame *f,
+				     struct found *found)
 {
 	struct rtt_sample sample = {};
 	__u32 index = f->pkt.flow;
@@ -345,7 +356,7 @@ static __always_inline void look_tcp(const struct lqos_frame *f)
 	if (segment_read(f->data, f->data_end, &f->pkt, &s))
 		return;
 	if (s.flags & RTT_SYN) {
-		look_syn(f);
+		finish(f, look_syn(f, found), found);
 		return;
 	}
 	known = lqos_flow_of(&f->pkt);
@@ -355,11 +366,18 @@ static __always_inline void look_tcp(const struct lqos_frame *f)
 	s.coarse = known->last_seen >> RTT_UNIT_SHIFT;
 	if (f->segment && f->segment < s.len)
 		s.first = f->segment;
-	if (is_fresh(flow, f) && !begin(f))
-		return;
+	if (is_fresh(flow, f)) {
+		outcome = begin(f, found);
+		if (outcome != RTT_NONE) {
+			finish(f, outcome, found);
+			return;
+		}
+	}
 	outcome = rtt_segment(flow, &s, &sample);
-	if (outcome != RTT_NONE || pp_watched)
-		answered(f, outcome, sample.ns, sample.inexact);
+	if (outcome == RTT_NONE && !pp_watched)
+		return;
+	outcome = answered(f, outcome, sample.ns, sample.inexact, found);
+	finish(f, outcome, found);
 }
 
 /* Of a flow without segments: they begin anew with it. */
@@ -374,10 +392,8 @@ static __always_inline struct pp_times *find_times(const struct lqos_frame *f)
 	return times;
 }
 
-static __always_inline enum rtt_outcome look_probe(const struct lqos_frame *f,
-						   enum rtt_kind kind,
-						   struct rtt_sample *out,
-						   struct pp_times **times)
+static __always_inline enum rtt_outcome
+look_probe(const struct lqos_frame *f, enum rtt_kind kind, struct found *out)
 {
 	__u32 way = lqos_direction(&f->pkt), number, index, len;
 	struct rtt_probe *probe;
@@ -393,21 +409,20 @@ static __always_inline enum rtt_outcome look_probe(const struct lqos_frame *f,
 	probe = bpf_map_lookup_elem(&pp_probes, &index);
 	if (!probe)
 		return RTT_NONE;
-	*times = find_times(f);
+	out->times = find_times(f);
 	/* A number, not a pointer less another less a third. */
 	len = f->bytes;
 	asm volatile("" : "+r"(len));
-	if (pp_watched && *times)
-		count_payload(f, *times, len - f->pkt.l4_off);
+	if (pp_watched && out->times)
+		count_payload(f, out->times, len - f->pkt.l4_off);
 	if (what == 2)
-		return rtt_told(probe, hash >> 32 | 1, way, kind, out);
+		return rtt_told(probe, hash >> 32 | 1, way, kind, &out->sample);
 	rtt_ask(probe, hash >> 32 | 1, way);
 	return RTT_NONE;
 }
 
 static __always_inline enum rtt_outcome look_quic(const struct lqos_frame *f,
-						  struct rtt_sample *out,
-						  struct pp_times **known)
+						  struct found *out)
 {
 	__u32 index = f->pkt.flow, cid = 0;
 	struct pp_times *times;
@@ -418,12 +433,12 @@ static __always_inline enum rtt_outcome look_quic(const struct lqos_frame *f,
 	times = bpf_map_lookup_elem(&pp_times, &index);
 	if (!index || !flow || !times)
 		return RTT_NONE;
-	*known = times;
+	out->times = times;
 	if (is_fresh(flow, f))
 		empty(flow, times, f->pkt.generation);
 	type = quic_read(f->data, f->data_end, f->pkt.l4_off + LQOS_UDP_HEADER,
 			 &cid);
-	return rtt_quic(flow, lqos_direction(&f->pkt), type, cid, out);
+	return rtt_quic(flow, lqos_direction(&f->pkt), type, cid, &out->sample);
 }
 
 static __always_inline bool has_port(const struct lqos_frame *f, __u16 port)
@@ -434,29 +449,27 @@ static __always_inline bool has_port(const struct lqos_frame *f, __u16 port)
 	       (udp[0] == bpf_htons(port) || udp[1] == bpf_htons(port));
 }
 
-static __noinline int look_other(const struct lqos_frame *f)
+static __noinline int look_other(const struct lqos_frame *f, struct found *out)
 {
-	enum rtt_outcome outcome = RTT_NONE;
-	struct rtt_sample sample = {};
-	struct pp_times *times = NULL;
 	__u8 proto = f->pkt.l4_proto;
 
+	*out = (struct found){};
 	if (proto == SEGMENT_UDP && pp_quic && has_port(f, QUIC_PORT))
-		outcome = look_quic(f, &sample, &times);
-	else if (proto != SEGMENT_UDP ? pp_icmp
-				      : pp_dns && has_port(f, PROBE_DNS))
-		outcome =
-			look_probe(f, proto == SEGMENT_UDP ? RTT_DNS : RTT_ICMP,
-				   &sample, &times);
-	return outcome == RTT_NONE ? 0 : settle(f, outcome, &sample, times);
+		return look_quic(f, out);
+	if (proto != SEGMENT_UDP ? pp_icmp : pp_dns && has_port(f, PROBE_DNS))
+		return look_probe(f, proto == SEGMENT_UDP ? RTT_DNS : RTT_ICMP,
+				  out);
+	return RTT_NONE;
 }
 
 static __always_inline void look(const struct lqos_frame *f)
 {
+	struct found found;
+
 	if (f->pkt.l4_proto != SEGMENT_TCP)
-		look_other(f);
+		finish(f, look_other(f, &found), &found);
 	else if (pp_tcp)
-		look_tcp(f);
+		look_tcp(f, &found);
 }
 
 LQOS_OBSERVER(pp_look, look)
