@@ -50,12 +50,56 @@ static uint64_t now_ns(void)
 /* ---- Statistics -----------------------------------------------------------
  */
 
-/* Where in the buckets the q-th of n samples lies, as if they were spread
- * evenly over each. */
-static uint64_t quantile(const uint32_t bucket[PP_BUCKETS], uint32_t n,
-			 double q)
+/* What the samples of a bucket may have been. */
+struct span {
+	double low, high;
+};
+
+/* The least of all and the most cut off their buckets' ends. */
+static struct span span_of(uint32_t bucket, const struct rtt_stats *s)
 {
-	double rank = q * n, before = 0, floor, width;
+	double floor = (double)rtt_bucket_floor(bucket);
+	double end = (double)rtt_bucket_floor(bucket + 1);
+	struct span span = {floor, end};
+
+	if ((double)s->min > floor && (double)s->min < end)
+		span.low = (double)s->min;
+	if ((double)s->max > span.low && (double)s->max < end)
+		span.high = (double)s->max;
+	return span;
+}
+
+/*
+ * If the mean of each bucket's samples were its middle, their sum would be off.
+ * The means are moved so that it is right, and so that each is moved as little
+ * as can be for how wide it is: what is returned, times samples, times the
+ * square of the width.  So where most are in one bucket, it is told where.
+ */
+static double find_shift(const struct rtt_samples *samples,
+			 const struct rtt_stats *s)
+{
+	double off = (double)samples->sum, weight = 0, part;
+	struct span span;
+	uint32_t i;
+
+	for (i = 0; i < PP_BUCKETS; i++) {
+		if (!samples->bucket[i])
+			continue;
+		span = span_of(i, s);
+		part = samples->bucket[i] * (span.high - span.low);
+		off -= samples->bucket[i] * (span.low + span.high) / 2;
+		weight += part * part;
+	}
+	return weight > 0 ? off / weight : 0;
+}
+
+/* The q-th of all samples. */
+static uint64_t quantile(const struct rtt_samples *samples,
+			 const struct rtt_stats *s, double shift, double q)
+{
+	double rank = q * s->samples, before = 0, mean, width;
+	const uint32_t *bucket = samples->bucket;
+	struct span span;
 	uint32_t i;
 
 	for (i = 0; i < PP_BUCKETS; i++) {
@@ -65,9 +109,15 @@ static uint64_t quantile(const uint32_t bucket[PP_BUCKETS], uint32_t n,
 	}
 	if (i == PP_BUCKETS)
 		return 0;
-	floor = (double)rtt_bucket_floor(i);
-	width = (double)(rtt_bucket_floor(i + 1) - rtt_bucket_floor(i));
-	return (uint64_t)(floor + width * (rank - before) / bucket[i]);
+	span = span_of(i, s);
+	mean = (span.low + span.high) / 2;
+	width = span.high - span.low;
+	mean += shift * bucket[i] * width * width;
+	mean = mean < span.low ? span.low : mean > span.high ? span.high : mean;
+	/* Evenly to both sides of it, as far as to the nearer end. */
+	width = 2 * (mean - span.low < span.high - mean ? mean - span.low
+							: span.high - mean);
+	return (uint64_t)(mean + width * ((rank - before) / bucket[i] - 0.5));
 }
 
 static void widen(struct rtt_samples *s, uint32_t min, uint32_t max)
@@ -88,14 +138,10 @@ void rtt_samples_add(struct rtt_samples *to, const struct rtt_samples *from)
 	widen(to, from->min, from->max);
 }
 
-static uint64_t within(uint64_t value, const struct rtt_stats *s)
-{
-	return value < s->min ? s->min : value > s->max ? s->max : value;
-}
-
 void rtt_stats_of(const struct rtt_samples *samples, struct rtt_stats *out)
 {
 	struct rtt_stats s = {};
+	double shift;
 	int i;
 
 	for (i = 0; i < PP_BUCKETS; i++)
@@ -104,9 +150,10 @@ void rtt_stats_of(const struct rtt_samples *samples, struct rtt_stats *out)
 		s.min = (uint64_t)samples->min << RTT_UNIT_SHIFT;
 		s.max = (uint64_t)(samples->max + 1) << RTT_UNIT_SHIFT;
 		s.mean = samples->sum / s.samples;
-		s.p50 = within(quantile(samples->bucket, s.samples, 0.5), &s);
-		s.p90 = within(quantile(samples->bucket, s.samples, 0.9), &s);
-		s.p99 = within(quantile(samples->bucket, s.samples, 0.99), &s);
+		shift = find_shift(samples, &s);
+		s.p50 = quantile(samples, &s, shift, 0.5);
+		s.p90 = quantile(samples, &s, shift, 0.9);
+		s.p99 = quantile(samples, &s, shift, 0.99);
 	}
 	*out = s;
 }

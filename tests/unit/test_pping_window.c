@@ -157,9 +157,48 @@ static void percentiles(void **state)
 	assert_int_equal(got.mean, sum / N);
 	assert_in_range(got.min, all[0] - 64, all[0]);
 	assert_in_range(got.max, all[N - 1], all[N - 1] + 64);
-	near(got.p50, all[N / 2], 13);
-	near(got.p90, all[N * 9 / 10], 13);
-	near(got.p99, all[N * 99 / 100], 13);
+	near(got.p50, all[N / 2], 3);
+	near(got.p90, all[N * 9 / 10], 3);
+	near(got.p99, all[N * 99 / 100], 3);
+}
+
+/* Nearly all in one bucket of 29.4 to 31.5 ms, as of an idle line: where they
+ * are in it the mean tells. */
+static void narrow(void **state)
+{
+	static const struct {
+		uint64_t least, each, outlier; /* ns */
+	} lines[] = {
+		{30003000, 1, 45 * MS}, {10024600, 12, 10270000},
+		{29400000, 3, 31 * MS}, {31300000, 7, 31400000},
+		{5 * MS, 0, 5 * MS},	{31455000, 3, 90 * MS},
+	};
+	enum { N = 20000 };
+	uint64_t ns, most;
+	uint32_t i, k;
+
+	(void)state;
+	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		struct rtt_samples samples = {};
+		struct rtt_stats got;
+
+		for (k = 0; k < N; k++) {
+			ns = lines[i].least + k * lines[i].each;
+			if (k % 200 == 0)
+				ns = lines[i].outlier;
+			samples.bucket[rtt_bucket(ns)]++;
+			samples.sum += ns;
+		}
+		samples.min = (uint32_t)(lines[i].least >> RTT_UNIT_SHIFT);
+		most = lines[i].outlier > ns ? lines[i].outlier : ns;
+		samples.max = (uint32_t)(most >> RTT_UNIT_SHIFT);
+		rtt_stats_of(&samples, &got);
+		ns = lines[i].least + N / 2 * lines[i].each;
+		assert_in_range(got.p50, ns - MS / 10, ns + MS / 10);
+		assert_in_range(got.p90, lines[i].least, ns + MS / 2);
+		assert_in_range(got.p99, got.p90, ns + MS);
+		assert_in_range(got.max, got.p99, most + 64);
+	}
 }
 
 static void few(void **state)
@@ -320,6 +359,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(percentiles),
+		cmocka_unit_test(narrow),
 		cmocka_unit_test(few),
 		cmocka_unit_test_setup_teardown(rotation, begin, end),
 		cmocka_unit_test_setup_teardown(steady, begin, end),
