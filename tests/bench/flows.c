@@ -8,6 +8,7 @@
  * maps; differences are taken within a round.
  *
  *	observe.N	 lq_observe without a table
+ *	observer.N	 an observer that reads the descriptor, and no more
  *	flows.slots.N	 what the table adds to that, flows.hash.N and
  *			 flows.lru_hash.N what the kernel's would
  *	flow.N		 what the table and the flow module add
