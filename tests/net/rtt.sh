@@ -333,14 +333,15 @@ steered()
 }
 
 # The way to the internet becomes 20 ms longer under a connection of which each
-# answer could have been held back for so long.
-longer()
+# answer could have been held back for so long.  "SAMPLES LEAST MEDIAN", in ms, of
+# those behind that.
+lengthen()
 {
-	local client since rows
+	local client since
 
 	wires ""
 	lab_settled || bail "no connection over the wires"
-	client longer beat 4 14 &
+	client longer beat 4 16 &
 	client=$!
 	sleep 4
 	end "$WIRE"
@@ -349,14 +350,26 @@ longer()
 	wait "$client"
 	settle
 	end "$WIRE"
-	rows=$(jq -rn --argjson since "$since" '[inputs | (.data // .).rows[] |
+	jq -rn --argjson since "$since" '[inputs | (.data // .).rows[] |
 		select(.[0] > $since and .[1] == "internet" and .[9] == "ack") |
 		.[2] / 1000000] | sort | [length, .[0], .[length / 2 | floor]] |
-		@tsv' "$LAB_DIR/feed.json" 2>/dev/null)
-	note "longer: samples, least and median in ms: $rows"
+		map(. // 0) | join(" ")' "$LAB_DIR/feed.json" 2>/dev/null
+}
+
+longer()
+{
+	local seen try
+
+	# What else the machine does makes answers differ.
+	for try in 1 2; do
+		seen=$(lengthen)
+		seen=${seen:-0 0 0}
+		note "longer, try $try: samples, least and median in ms: $seen"
+		[ "${seen%% *}" -lt 20 ] || break
+	done
 	is "a longer way is seen, as it is" "$(awk '{
-		print ($1 >= 20 && $2 >= 49.9 && $3 < 51) ? "yes" : "no" }' \
-		<<<"$rows")" yes
+		print ($1 >= 20 && $2 >= 49.9 && $3 < 51.5) ? "yes" : "no" }' \
+		<<<"$seen")" yes
 }
 
 # Without steering nobody is looked up, and XDP on the interfaces observes.
@@ -380,6 +393,9 @@ start()
 		"exclude_cpus=$LAST_CPU" "window=600" || bail "no ini"
 	: >"$LAB_LOG"
 	daemon
+	# What another has written there is no sign of this one.
+	rm -f "$LAB_DIR/feed.json"
+	: >"$LAB_DIR/feed.json"
 	setsid setpriv --pdeathsig TERM "$ROOT/bin/lqosctl" -S "$LAB_BUS" -j \
 		watch pping.samples >"$LAB_DIR/feed.json" \
 		2>"$LAB_DIR/feed.err" </dev/null &
