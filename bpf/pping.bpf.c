@@ -17,8 +17,7 @@ const volatile __u32 pp_sets;
 /* What of an address is its network, in network order. */
 const volatile __u64 pp_mask4, pp_mask6_hi, pp_mask6_lo;
 
-/* Somebody wants each sample. */
-volatile __u32 pp_watched;
+volatile __u32 pp_watched; /* enum pp_watch; written by user space */
 
 #define PP_MAP(name_, value_, flags_)             \
 	struct {                                  \
@@ -43,6 +42,7 @@ PP_MAP(pp_prefixes, struct pp_set, BPF_F_MMAPABLE) LQOS_FRESH;
 /* By CPU: networks pushed out by others, samples that could not be told. */
 PP_MAP(pp_evicted, __u64, BPF_F_MMAPABLE);
 PP_MAP(pp_lost, __u64, BPF_F_MMAPABLE);
+PP_MAP(pp_ecn, struct pp_ecn, BPF_F_MMAPABLE);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -217,7 +217,8 @@ static __noinline int settle(const struct lqos_frame *f,
 		keep(&hist->side[side], outcome, sample, false);
 	if (outcome == RTT_SAMPLE && times)
 		rtt_keep((struct rtt_times *)times, side, sample->ns);
-	if ((slot || !pp_sets) && (!pp_watched || outcome != RTT_SAMPLE))
+	if ((slot || !pp_sets) &&
+	    (!(pp_watched & PP_WATCH_SAMPLES) || outcome != RTT_SAMPLE))
 		return 0;
 	if (segment_key(f->data, f->data_end, &f->pkt, &k.key))
 		return 0;
@@ -226,7 +227,7 @@ static __noinline int settle(const struct lqos_frame *f,
 		if (prefix)
 			keep(&prefix->hist, outcome, sample, true);
 	}
-	if (pp_watched && outcome == RTT_SAMPLE)
+	if (pp_watched & PP_WATCH_SAMPLES && outcome == RTT_SAMPLE)
 		tell(f, &k.key, sample, side, times);
 	return 0;
 }
@@ -265,15 +266,72 @@ static __always_inline bool is_fresh(const struct rtt_flow *flow,
 	       (__u16)f->pkt.generation;
 }
 
-/* What ePPing tells beside each sample. */
-static __always_inline void count_payload(const struct lqos_frame *f,
-					  struct pp_times *times, __u32 len)
+/* ---- For those who watch ------------------------------------------------- */
+
+/* Of a flow; what was before another's, begins anew. */
+static __always_inline struct pp_times *find_times(const struct lqos_frame *f)
+{
+	__u32 index = f->pkt.flow;
+	struct pp_times *times;
+
+	times = index ? bpf_map_lookup_elem(&pp_times, &index) : NULL;
+	if (times && times->generation != f->pkt.generation)
+		*times = (struct pp_times){.generation = f->pkt.generation};
+	return times;
+}
+
+static __always_inline void count_ecn(const struct lqos_frame *f)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct pp_ecn *ecn = bpf_map_lookup_elem(&pp_ecn, &cpu);
+	__u8 *ip = segment_at(f->data, f->pkt.l3_off);
+
+	if (!ecn || (void *)(ip + 2) > f->data_end)
+		return;
+	ecn->packets[(f->pkt.flags & LQOS_PACKET_IPV6 ? ip[1] >> 4 : ip[1]) &
+		     3] += f->packets;
+}
+
+/* Of a datagram or an echo, by IP's word: a short frame is padded. */
+static __always_inline __u32 payload_of(const struct lqos_frame *f)
+{
+	__u32 headers = f->pkt.l4_off - f->pkt.l3_off + LQOS_UDP_HEADER, total;
+	void *ip = segment_at(f->data, f->pkt.l3_off);
+
+	if (ip + 8 > f->data_end)
+		return 0;
+	total = f->pkt.flags & LQOS_PACKET_IPV6
+			? bpf_ntohs(*(__u16 *)(ip + 4)) + 40
+			: bpf_ntohs(*(__u16 *)(ip + 2));
+	return total > headers ? total - headers : 0;
+}
+
+/* Payload of flows, which ePPing tells beside each sample and reports. */
+static __noinline int count(const struct lqos_frame *f)
 {
 	enum lqos_direction direction = lqos_direction(&f->pkt);
+	struct pp_times *times = find_times(f);
+	struct rtt_segment s;
+	__u32 len;
 
+	if (!times)
+		return 0;
+	if (f->pkt.l4_proto == SEGMENT_TCP) {
+		if (segment_read(f->data, f->data_end, &f->pkt, &s))
+			return 0;
+		len = s.len;
+		if (s.tsval)
+			times->stamped = 1;
+	} else {
+		len = payload_of(f);
+	}
 	times->bytes[direction] += len;
 	times->packets[direction] += f->packets;
+	count_ecn(f);
+	return 0;
 }
+
+/* ---- Segments ------------------------------------------------------------ */
 
 static __noinline int look_syn(const struct lqos_frame *f, struct found *out)
 {
@@ -310,7 +368,7 @@ static __noinline int begin(const struct lqos_frame *f, struct found *out)
 	outcome = rtt_established(flow, (void *)out->times, syn, tag, &s,
 				  &out->sample);
 	if (outcome != RTT_NONE && pp_watched)
-		count_payload(f, out->times, s.len);
+		count(f);
 	return outcome;
 }
 
@@ -329,7 +387,7 @@ static __noinline int answered(const struct lqos_frame *f,
 	    segment_header(f->data, f->data_end, &f->pkt, &s, &options))
 		return RTT_NONE;
 	if (pp_watched)
-		count_payload(f, out->times, s.len);
+		count(f);
 	if (outcome == RTT_SAMPLE)
 		outcome = rtt_judge(flow, (void *)out->times, &s, &out->sample);
 	return outcome;
@@ -380,22 +438,12 @@ static __always_inline void look_tcp(const struct lqos_frame *f,
 	finish(f, outcome, found);
 }
 
-/* Of a flow without segments: they begin anew with it. */
-static __always_inline struct pp_times *find_times(const struct lqos_frame *f)
-{
-	__u32 index = f->pkt.flow;
-	struct pp_times *times;
-
-	times = index ? bpf_map_lookup_elem(&pp_times, &index) : NULL;
-	if (times && times->generation != f->pkt.generation)
-		*times = (struct pp_times){.generation = f->pkt.generation};
-	return times;
-}
+/* ---- Without segments ---------------------------------------------------- */
 
 static __always_inline enum rtt_outcome
 look_probe(const struct lqos_frame *f, enum rtt_kind kind, struct found *out)
 {
-	__u32 way = lqos_direction(&f->pkt), number, index, len;
+	__u32 way = lqos_direction(&f->pkt), number, index;
 	struct rtt_probe *probe;
 	union key k;
 	__u64 hash;
@@ -410,11 +458,6 @@ look_probe(const struct lqos_frame *f, enum rtt_kind kind, struct found *out)
 	if (!probe)
 		return RTT_NONE;
 	out->times = find_times(f);
-	/* A number, not a pointer less another less a third. */
-	len = f->bytes;
-	asm volatile("" : "+r"(len));
-	if (pp_watched && out->times)
-		count_payload(f, out->times, len - f->pkt.l4_off);
 	if (what == 2)
 		return rtt_told(probe, hash >> 32 | 1, way, kind, &out->sample);
 	rtt_ask(probe, hash >> 32 | 1, way);
@@ -451,15 +494,19 @@ static __always_inline bool has_port(const struct lqos_frame *f, __u16 port)
 
 static __noinline int look_other(const struct lqos_frame *f, struct found *out)
 {
+	enum rtt_outcome outcome = RTT_NONE;
 	__u8 proto = f->pkt.l4_proto;
 
 	*out = (struct found){};
 	if (proto == SEGMENT_UDP && pp_quic && has_port(f, QUIC_PORT))
-		return look_quic(f, out);
-	if (proto != SEGMENT_UDP ? pp_icmp : pp_dns && has_port(f, PROBE_DNS))
-		return look_probe(f, proto == SEGMENT_UDP ? RTT_DNS : RTT_ICMP,
-				  out);
-	return RTT_NONE;
+		outcome = look_quic(f, out);
+	else if (proto != SEGMENT_UDP ? pp_icmp
+				      : pp_dns && has_port(f, PROBE_DNS))
+		outcome = look_probe(
+			f, proto == SEGMENT_UDP ? RTT_DNS : RTT_ICMP, out);
+	if (pp_watched)
+		count(f);
+	return outcome;
 }
 
 static __always_inline void look(const struct lqos_frame *f)

@@ -53,9 +53,22 @@ struct pp_times {
 	__u16 rise[PP_SIDES];
 	__u16 late[PP_SIDES];
 	__u32 generation;
-	__u32 reserved;
-	__u64 bytes[2]; /* payload while watched, by direction */
+	__u8 stamped; /* TCP: a segment with timestamps was counted */
+	__u8 reserved[3];
+	/* Payload, by direction, since somebody began to watch. */
+	__u64 bytes[2];
 	__u32 packets[2];
+};
+
+/* What is done beside measuring, for those who watch. */
+enum pp_watch {
+	PP_WATCH_SAMPLES = 1, /* events */
+	PP_WATCH_TRAFFIC = 2, /* what either needs is counted */
+};
+
+/* Packets that were counted, by their ECN bits (RFC 3168). */
+struct pp_ecn {
+	__u64 packets[4];
 };
 
 /* A sample, for whoever watches. */
@@ -67,7 +80,7 @@ struct pp_event {
 	__u32 flow; /* its slot; 0: none yet */
 	__u32 generation;
 	__u32 min;	/* of flow and side, in 64 ns */
-	__u64 bytes[2]; /* payload seen while watched, by direction */
+	__u64 bytes[2]; /* as of struct pp_times, with this packet */
 	__u64 packets[2];
 	__u8 side; /* enum pp_side */
 	__u8 kind; /* enum rtt_kind */

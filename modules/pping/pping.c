@@ -42,23 +42,25 @@ static void destroy_skel(void *skel)
 	pping_bpf__destroy(skel);
 }
 
-/* The first len bits, in network order. */
-static void set_masks(struct pping *p)
+void pping_mask(uint32_t length, uint64_t mask[2])
 {
-	uint8_t mask6[16] = {0}, mask4[8] = {0};
-	uint64_t hi, lo, four;
+	uint8_t bytes[16] = {0};
 	uint32_t i;
 
-	for (i = 0; i < p->config->ipv6_prefix; i++)
-		mask6[i / 8] |= (uint8_t)(0x80 >> i % 8);
-	for (i = 0; i < p->config->ipv4_prefix; i++)
-		mask4[i / 8] |= (uint8_t)(0x80 >> i % 8);
-	memcpy(&hi, mask6, 8);
-	memcpy(&lo, mask6 + 8, 8);
-	memcpy(&four, mask4, 8);
-	p->skel->rodata->pp_mask6_hi = hi;
-	p->skel->rodata->pp_mask6_lo = lo;
-	p->skel->rodata->pp_mask4 = four;
+	for (i = 0; i < length; i++)
+		bytes[i / 8] |= (uint8_t)(0x80 >> i % 8);
+	memcpy(mask, bytes, sizeof(bytes));
+}
+
+static void set_masks(struct pping *p)
+{
+	uint64_t mask[2];
+
+	pping_mask(p->config->ipv6_prefix, mask);
+	p->skel->rodata->pp_mask6_hi = mask[0];
+	p->skel->rodata->pp_mask6_lo = mask[1];
+	pping_mask(p->config->ipv4_prefix, mask);
+	p->skel->rodata->pp_mask4 = mask[0];
 }
 
 static int set_constants(struct pping *p)
@@ -102,6 +104,7 @@ static int size_maps(struct pping *p)
 					p->sets ?: 1) ?:
 	       bpf_map__set_max_entries(p->skel->maps.pp_evicted, p->cpus) ?:
 	       bpf_map__set_max_entries(p->skel->maps.pp_lost, p->cpus) ?:
+	       bpf_map__set_max_entries(p->skel->maps.pp_ecn, p->cpus) ?:
 	       bpf_map__set_max_entries(p->skel->maps.pp_events, EVENTS_BYTES);
 }
 
@@ -117,6 +120,7 @@ static int view_maps(struct pping *p)
 		{p->skel->maps.pp_prefixes, (const void **)&p->prefixes},
 		{p->skel->maps.pp_evicted, (const void **)&p->evicted},
 		{p->skel->maps.pp_lost, (const void **)&p->lost},
+		{p->skel->maps.pp_ecn, (const void **)&p->ecn},
 	};
 	void *view = NULL;
 	size_t i;
@@ -154,8 +158,10 @@ static int start(struct lqos_ctx *ctx, const void *config, void **state)
 	if (rc)
 		return lqos_fail(ctx, rc,
 				 "the kernel refused its BPF programs");
+	p->watched = &p->skel->bss->pp_watched;
 	rc = view_maps(p) ?: pping_new_windows(p) ?: pping_add_columns(p) ?:
-	     pping_add_topics(p) ?: pping_add_commands(p) ?:
+	     pping_add_topics(p) ?: pping_add_traffic(p) ?:
+	     pping_add_commands(p) ?:
 	     lqos_bpf_attach(ctx, p->skel->obj);
 	if (rc)
 		return rc;

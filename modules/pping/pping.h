@@ -29,11 +29,13 @@ struct pping {
 	struct lqos_ctx *ctx;
 	const struct pping_config *config;
 	struct pping_bpf *skel;
-	struct pp_hist *hists;	      /* by subscriber slot */
-	struct pp_hist *totals;	      /* by CPU */
-	const struct pp_times *times; /* by flow slot */
+	struct pp_hist *hists;	/* by subscriber slot */
+	struct pp_hist *totals; /* by CPU */
+	struct pp_times *times; /* by flow slot */
 	const struct pp_set *prefixes;
 	const uint64_t *evicted, *lost; /* by CPU */
+	const struct pp_ecn *ecn;	/* by CPU */
+	volatile uint32_t *watched;	/* enum pp_watch */
 	uint32_t cpus, sets, slots;
 	struct window **windows; /* by subscriber slot; NULL: no samples yet */
 	struct window *total;
@@ -76,7 +78,31 @@ int pping_add_columns(struct pping *p);
 /* ---- samples.c: the topics pping.samples and pping.flows -------------------
  */
 
+/* What the param protocol may be besides protocols, up to NULL. */
+extern const char *const pping_kinds[];
+/* What a flow's samples are called, if they have a name of their own; else "".
+ */
+const char *pping_kind_of(const struct lqos_flow_key *key);
+/* kind: what the samples in question are called. */
+bool pping_matches(const struct pping *p, const struct lqos_flow_filter *filter,
+		   const struct lqos_flow_key *key, uint32_t slot,
+		   const char *kind);
 int pping_add_topics(struct pping *p);
+
+/* ---- traffic.c: the topic pping.traffic ------------------------------------
+ */
+
+/* Whether what is done for those who watch is done; what is counted for them
+ * begins anew with the first. */
+void pping_watch(struct pping *p, enum pp_watch what, bool on);
+int pping_add_traffic(struct pping *p);
+
+/* ---- pping.c --------------------------------------------------------------
+ */
+
+/* The first length bits of an address, in network order; IPv4 has the first
+ * word. */
+void pping_mask(uint32_t length, uint64_t mask[2]);
 
 /* ---- lists.c: pping.subscribers, pping.nodes, pping.prefixes ---------------
  */

@@ -28,6 +28,8 @@ static const char *const kinds[] = {"ack", "handshake", "icmp", "dns", "quic"};
 /* ---- What is asked for ----------------------------------------------------
  */
 
+const char *const pping_kinds[] = {"dns", "quic", NULL};
+
 struct filter {
 	struct lqos_flow_filter flows;
 	int side; /* -1: either */
@@ -51,10 +53,9 @@ static int read_side(const json_t *given, int *out, char *why, size_t size)
 static int read_filter(const json_t *params, struct filter *out, char *why,
 		       size_t size)
 {
-	static const char *const names[] = {"dns", "quic", NULL};
 	struct filter f;
 
-	if (lqos_flow_filter_parse(params, names, &f.flows, why, size) ||
+	if (lqos_flow_filter_parse(params, pping_kinds, &f.flows, why, size) ||
 	    read_side(json_object_get(params, "side"), &f.side, why, size))
 		return -EINVAL;
 	*out = f;
@@ -84,13 +85,24 @@ static int check_flows(const json_t *params, char *why, size_t size, void *arg)
 		       ?: read_filter(params, &f, why, size);
 }
 
-/* kind: what its samples are called. */
-static bool matches(const struct pping *p, const struct filter *f,
-		    const struct lqos_flow_key *key, uint32_t slot,
-		    const char *kind)
+bool pping_matches(const struct pping *p, const struct lqos_flow_filter *filter,
+		   const struct lqos_flow_key *key, uint32_t slot,
+		   const char *kind)
 {
-	return (!f->flows.kind || !strcmp(f->flows.kind, kind)) &&
-	       lqos_flow_filter_has(p->ctx, &f->flows, key, slot);
+	return (!filter->kind || !strcmp(filter->kind, kind)) &&
+	       lqos_flow_filter_has(p->ctx, filter, key, slot);
+}
+
+/* By the port that tells the programs what to look for. */
+const char *pping_kind_of(const struct lqos_flow_key *key)
+{
+	if (key->proto != IPPROTO_UDP)
+		return "";
+	if (ntohs(key->subs_port) == 53 || ntohs(key->remote_port) == 53)
+		return "dns";
+	if (ntohs(key->subs_port) == 443 || ntohs(key->remote_port) == 443)
+		return "quic";
+	return "";
 }
 
 static json_t *names_of(const char *const *names, size_t n)
@@ -169,7 +181,7 @@ static void on_read(bool on, void *arg)
 	struct samples *s = arg;
 
 	s->lost = count_lost(s->p);
-	s->p->skel->bss->pp_watched = on;
+	pping_watch(s->p, PP_WATCH_SAMPLES, on);
 }
 
 static void on_sample(const void *data, size_t len, void *arg)
@@ -203,10 +215,10 @@ static int samples_frame(const json_t *params, json_t **out, void *arg)
 		const struct pp_event *e = &events[i];
 
 		if ((filter.side >= 0 && filter.side != e->side) ||
-		    !matches(s->p, &filter, &e->key, e->slot,
-			     e->kind < sizeof(kinds) / sizeof(kinds[0])
-				     ? kinds[e->kind]
-				     : ""))
+		    !pping_matches(s->p, &filter.flows, &e->key, e->slot,
+				   e->kind < sizeof(kinds) / sizeof(kinds[0])
+					   ? kinds[e->kind]
+					   : ""))
 			continue;
 		json_array_append_new(rows, sample_row(s->p, e, offset));
 	}
@@ -285,18 +297,6 @@ static json_t *flow_row(const struct lqos_flow_event *e, int64_t offset)
 			 end_json(key, !subs), end_port(key, !subs));
 }
 
-/* What a flow's samples are called, if they have a name of their own. */
-static const char *kind_of(const struct lqos_flow_key *key)
-{
-	if (key->proto != IPPROTO_UDP)
-		return "";
-	if (ntohs(key->subs_port) == 53 || ntohs(key->remote_port) == 53)
-		return "dns";
-	if (ntohs(key->subs_port) == 443 || ntohs(key->remote_port) == 443)
-		return "quic";
-	return "";
-}
-
 static int flows_frame(const json_t *params, json_t **out, void *arg)
 {
 	const struct lqos_flow_event *events;
@@ -313,8 +313,9 @@ static int flows_frame(const json_t *params, json_t **out, void *arg)
 	events = lqos_batch_take(s->flows, &n, &lost);
 	rows = json_array();
 	for (i = 0; i < n; i++)
-		if (matches(s->p, &filter, &events[i].flow.key,
-			    events[i].flow.slot, kind_of(&events[i].flow.key)))
+		if (pping_matches(s->p, &filter.flows, &events[i].flow.key,
+				  events[i].flow.slot,
+				  pping_kind_of(&events[i].flow.key)))
 			json_array_append_new(rows,
 					      flow_row(&events[i], offset));
 	*out = json_pack(

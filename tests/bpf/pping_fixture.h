@@ -89,6 +89,7 @@ static inline int load(enum how how)
 	     bpf_map__set_max_entries(pp->maps.pp_prefixes, sets) ?:
 	     bpf_map__set_max_entries(pp->maps.pp_evicted, dp->cpus) ?:
 	     bpf_map__set_max_entries(pp->maps.pp_lost, dp->cpus) ?:
+	     bpf_map__set_max_entries(pp->maps.pp_ecn, dp->cpus) ?:
 	     datapath_bind(dp, pp->obj) ?:
 	     pping_bpf__load(pp);
 	if (rc)

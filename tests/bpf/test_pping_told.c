@@ -129,7 +129,7 @@ static void test_events(void **state)
 	shake(&c, LQOS_UP, FAST, FAST);
 	assert_true(ring_buffer__consume(ring) >= 0);
 	assert_int_equal(n_told, 0);
-	pp->bss->pp_watched = 1;
+	pp->bss->pp_watched = PP_WATCH_SAMPLES;
 	c = alice();
 	pkt = shake(&c, LQOS_UP, FAST, SLOW);
 	assert_true(ring_buffer__consume(ring) >= 0);
@@ -171,7 +171,7 @@ static void test_gso(void **state)
 
 	shake(&c, LQOS_UP, FAST, FAST);
 	ready(state);
-	pp->bss->pp_watched = 1;
+	pp->bss->pp_watched = PP_WATCH_SAMPLES;
 	begun = now_ns();
 	conn_pass_gso(dp, &c, &s, 100);
 	conn_sleep_ms(FAST);
@@ -186,6 +186,109 @@ static void test_gso(void **state)
 	assert_int_equal(told[0].packets[LQOS_DOWN], 14);
 }
 
+/* ---- Traffic ------------------------------------------------------------- */
+
+static struct pp_times counted(struct lqos_packet pkt)
+{
+	struct pp_times t;
+
+	assert_int_not_equal(pkt.flow, 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(pp->maps.pp_times),
+					     &pkt.flow, &t),
+			 0);
+	assert_int_equal(t.generation, pkt.generation);
+	return t;
+}
+
+static void is_counted(struct lqos_packet pkt, enum lqos_direction way,
+		       uint32_t packets, uint64_t bytes)
+{
+	struct pp_times t = counted(pkt);
+
+	assert_int_equal(t.packets[way], packets);
+	assert_int_equal(t.bytes[way], bytes);
+}
+
+/* What gives no samples, too. */
+static void test_traffic(void **state)
+{
+	static const uint8_t text[200];
+	struct sent s = {.way = LQOS_UP, .len = 5, .payload = text};
+	struct conn c = alice();
+	struct lqos_packet pkt;
+
+	(void)state;
+	c.proto = CONN_UDP;
+	pkt = conn_pass(dp, &c, &s);
+	pp->bss->pp_watched = PP_WATCH_TRAFFIC;
+	conn_pass(dp, &c, &s);
+	s.way = LQOS_DOWN;
+	s.len = 200;
+	conn_pass(dp, &c, &s);
+	conn_pass(dp, &c, &s);
+	is_counted(pkt, LQOS_UP, 1, 5);
+	is_counted(pkt, LQOS_DOWN, 2, 400);
+	c = alice();
+	c.subs = "2001:db8:1::9";
+	c.remote = "2001:db8:f::1";
+	c.proto = CONN_UDP;
+	c.remote_port = 443;
+	is_counted(conn_pass(dp, &c, &s), LQOS_DOWN, 1, 200);
+	/* Segments without timestamps, and with. */
+	c = alice();
+	pkt = shake(&c, LQOS_UP, 0, 0);
+	is_counted(pkt, LQOS_UP, 1, 0); /* behind the SYN */
+	assert_int_equal(counted(pkt).stamped, 0);
+	s = (struct sent){.way = LQOS_DOWN,
+			  .flags = ACK,
+			  .seq = 2001,
+			  .ack = 1001,
+			  .len = 300,
+			  .tsval = 7};
+	conn_pass(dp, &c, &s);
+	is_counted(pkt, LQOS_DOWN, 1, 300);
+	assert_int_equal(counted(pkt).stamped, 1);
+	/* Nobody wanted the samples. */
+	assert_true(ring_buffer__consume(ring) >= 0);
+	assert_int_equal(n_told, 0);
+}
+
+static uint64_t marked(unsigned int bits)
+{
+	struct pp_ecn ecn;
+
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(pp->maps.pp_ecn),
+					     &dp->cpu, &ecn),
+			 0);
+	return ecn.packets[bits];
+}
+
+static void test_ecn(void **state)
+{
+	static const uint8_t text[9];
+	struct sent s = {.len = 9, .payload = text};
+	struct conn c = alice();
+	uint64_t before[4];
+	unsigned int i, k;
+
+	(void)state;
+	c.proto = CONN_UDP;
+	conn_pass(dp, &c, &s);
+	for (i = 0; i < 4; i++)
+		before[i] = marked(i);
+	pp->bss->pp_watched = PP_WATCH_TRAFFIC;
+	for (k = 0; k < 2; k++) {
+		for (i = 0; i < 4; i++) {
+			s.tos = 0xb8 | i;
+			conn_pass(dp, &c, &s);
+		}
+		c.subs = "2001:db8:1::9";
+		c.remote = "2001:db8:f::1";
+	}
+	for (i = 0; i < 4; i++)
+		assert_int_equal(marked(i) - before[i], 2);
+}
+
 static enum how plain = PLAIN, one_set = ONE_SET, tc = TC;
 
 int main(void)
@@ -193,7 +296,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN(test_prefixes, plain),   IN(test_events, plain),
 		IN(test_eviction, one_set), IN(test_events, tc),
-		IN(test_gso, tc),
+		IN(test_gso, tc),	    IN(test_traffic, plain),
+		IN(test_traffic, tc),	    IN(test_ecn, plain),
 	};
 	int skip = datapath_skip();
 
