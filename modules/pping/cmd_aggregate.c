@@ -9,13 +9,16 @@
 
 #include "core/cleanup.h"
 #include "modules/pping/cmd_aggregate.h"
-#include "modules/pping/cmd_flows.h"
 #include "modules/pping/cmd_rtts.h"
 
 #define NS_PER_S  UINT64_C(1000000000)
 #define NS_PER_MS 1e6
 
-enum { SUBNETS_MAX = 16384 }; /* of each family, as in ePPing */
+enum {
+	SUBNETS_MAX = 16384, /* of each family, as in ePPing */
+	TIMEOUT_S = 300,     /* of a silent flow, as the daemon has it */
+	ADDRESS = sizeof(struct in6_addr),
+};
 
 enum protocol { TCP, UDP, ICMP, ICMPV6, OTHER, PROTOCOLS };
 
@@ -24,9 +27,25 @@ static const char *const protocol_names[PROTOCOLS] = {
 	[ICMPV6] = "ICMPv6", [OTHER] = "other",
 };
 
-/* Two kinds only: whether a packet had TCP timestamps is not in a sample. */
-struct traffic {
-	struct counts tcp, other;
+/* What of a network's traffic is told apart. */
+enum kind { TCP_TS, TCP_NOTS, NO_TCP, KINDS };
+
+static const char *const kind_names[KINDS] = {
+	[TCP_TS] = "TCP_TS",
+	[TCP_NOTS] = "TCP_noTS",
+	[NO_TCP] = "other",
+};
+
+/* As text, and as members. */
+static const char *const ecn_names[4][2] = {
+	{"Not-ECT", "no_ECT"},
+	{"ECT1", "ECT1"},
+	{"ECT0", "ECT0"},
+	{"CE", "CE"},
+};
+
+struct counts {
+	uint64_t packets, bytes;
 };
 
 struct network {
@@ -37,17 +56,18 @@ struct network {
 
 struct subnet {
 	struct network network;
-	struct traffic rx, tx; /* from it, to it */
-	struct rtts *rtts;     /* NULL: none */
+	struct counts rx[KINDS], tx[KINDS]; /* from it, to it */
+	struct rtts *rtts;		    /* NULL: none */
 };
 
 struct pping_aggregate {
 	const struct pping_aggregate_options *o;
-	struct flows *flows;
 	void *subnets; /* a tsearch() tree */
 	unsigned int n_subnets[2];
 	struct counts total[PROTOCOLS];
-	uint64_t lost_frames, lost_samples;
+	uint64_t ecn[4], ecn_before[4];
+	bool ecn_known;
+	uint64_t lost_frames, lost_samples, no_subnet;
 };
 
 /* ---- Networks ------------------------------------------------------------ */
@@ -77,19 +97,28 @@ static void cut(struct network *network, unsigned int length)
 	memset(network->address + whole, 0, ADDRESS - whole);
 }
 
-static int find_subnet(struct pping_aggregate *a, uint8_t family,
-		       const uint8_t address[static ADDRESS],
+static uint8_t read_address(const char *text, uint8_t to[static ADDRESS])
+{
+	if (inet_pton(AF_INET, text, to) == 1)
+		return 4;
+	return inet_pton(AF_INET6, text, to) == 1 ? 6 : 0;
+}
+
+static int find_subnet(struct pping_aggregate *a, const char *address,
 		       struct subnet **out)
 {
-	struct subnet wanted = {.network.family = family};
+	struct subnet wanted = {}, **found;
+	uint8_t family = read_address(address, wanted.network.address);
 	unsigned int *n = &a->n_subnets[family == 6];
-	struct subnet **found;
 
-	memcpy(wanted.network.address, address, ADDRESS);
+	if (!family)
+		return -EPROTO;
+	wanted.network.family = family;
 	cut(&wanted.network, family == 4 ? a->o->v4_length : a->o->v6_length);
 	found = tfind(&wanted, &a->subnets, compare_subnets);
 	/* Where there are too many, the rest is told as one. */
 	if (!found && *n >= SUBNETS_MAX) {
+		a->no_subnet++;
 		cut(&wanted.network, 0);
 		found = tfind(&wanted, &a->subnets, compare_subnets);
 	}
@@ -120,48 +149,59 @@ static int add_rtt(struct subnet *subnet, uint64_t ns)
 	return 0;
 }
 
-/* ---- Samples ------------------------------------------------------------- */
+/* ---- What was seen ------------------------------------------------------- */
 
-static void add_counts(struct counts *to, struct counts by)
-{
-	to->packets += by.packets;
-	to->bytes += by.bytes;
-}
-
-static void add_traffic(struct traffic *to, enum protocol protocol,
-			struct counts by)
-{
-	add_counts(protocol == TCP ? &to->tcp : &to->other, by);
-}
-
-static enum protocol protocol_of(const char *name)
-{
-	for (int i = 0; i < OTHER; i++)
-		if (!strcmp(protocol_names[i], name))
-			return i;
-	return OTHER;
-}
-
+/* Both ends have a record, whichever it counts for. */
 int pping_aggregate_add(struct pping_aggregate *a, const struct pping_sample *s)
 {
-	enum protocol protocol = protocol_of(s->tuple.protocol);
-	struct subnet *subnet[2];
-	struct counts by[2];
-	struct ends ends;
-	int rc = ends_read(&s->tuple, &ends);
+	struct subnet *src, *dest;
+	int rc = find_subnet(a, s->tuple.src_ip, &src)
+			 ?: find_subnet(a, s->tuple.dest_ip, &dest);
 
-	for (int i = 0; i < 2 && !rc; i++)
-		rc = find_subnet(a, ends.family, ends.address[i], &subnet[i]);
-	if (!rc)
-		rc = flows_follow(a->flows, s, &ends, by);
+	return rc ?: add_rtt(a->o->reverse ? dest : src, s->rtt);
+}
+
+static void add_counts(struct counts *to, uint64_t packets, uint64_t bytes)
+{
+	to->packets += packets;
+	to->bytes += bytes;
+}
+
+static int find_name(const char *const *names, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (!strcmp(names[i], name))
+			return i;
+	return n - 1;
+}
+
+int pping_aggregate_traffic(struct pping_aggregate *a,
+			    const struct pping_traffic *t)
+{
+	int kind = find_name(kind_names, KINDS, t->protocol), protocol = TCP;
+	struct subnet *subnet;
+	int rc = find_subnet(a, t->network, &subnet);
+
 	if (rc)
 		return rc;
-	for (int i = 0; i < 2; i++) {
-		add_traffic(&subnet[i]->rx, protocol, by[i]);
-		add_traffic(&subnet[i]->tx, protocol, by[!i]);
-		add_counts(&a->total[protocol], by[i]);
+	if (kind == NO_TCP)
+		protocol = find_name(protocol_names, PROTOCOLS, t->protocol);
+	add_counts(&subnet->rx[kind], t->rx_packets, t->rx_bytes);
+	add_counts(&subnet->tx[kind], t->tx_packets, t->tx_bytes);
+	/* Every packet comes from one network. */
+	add_counts(&a->total[protocol], t->rx_packets, t->rx_bytes);
+	return 0;
+}
+
+void pping_aggregate_ecn(struct pping_aggregate *a,
+			 const uint64_t packets[static 4])
+{
+	for (int i = 0; i < 4; i++) {
+		if (a->ecn_known)
+			a->ecn[i] += packets[i] - a->ecn_before[i];
+		a->ecn_before[i] = packets[i];
 	}
-	return add_rtt(subnet[a->o->reverse], s->rtt);
+	a->ecn_known = true;
 }
 
 void pping_aggregate_lost(struct pping_aggregate *a, uint64_t frames,
@@ -183,6 +223,15 @@ static void network_text(const struct network *network, char *buf, size_t size)
 	snprintf(buf + len, size - len, "/%u", network->length);
 }
 
+static struct counts sum_of(const struct counts kinds[static KINDS])
+{
+	struct counts sum = {};
+
+	for (int i = 0; i < KINDS; i++)
+		add_counts(&sum, kinds[i].packets, kinds[i].bytes);
+	return sum;
+}
+
 /* "NAME=N", if it is any. */
 static void print_count(FILE *f, const char *name, uint64_t n, const char **gap)
 {
@@ -195,6 +244,7 @@ static void print_count(FILE *f, const char *name, uint64_t n, const char **gap)
 static void print_subnet(struct pping_output *out, const struct subnet *subnet,
 			 uint64_t now)
 {
+	struct counts rx = sum_of(subnet->rx), tx = sum_of(subnet->tx);
 	const struct rtts *r = subnet->rtts;
 	char name[INET6_ADDRSTRLEN + 4];
 
@@ -203,10 +253,7 @@ static void print_subnet(struct pping_output *out, const struct subnet *subnet,
 	fprintf(out->f,
 		": %s -> rxpkts=%" PRIu64 ", rxbytes=%" PRIu64
 		", txpkts=%" PRIu64 ", txbytes=%" PRIu64,
-		name, subnet->rx.tcp.packets + subnet->rx.other.packets,
-		subnet->rx.tcp.bytes + subnet->rx.other.bytes,
-		subnet->tx.tcp.packets + subnet->tx.other.packets,
-		subnet->tx.tcp.bytes + subnet->tx.other.bytes);
+		name, rx.packets, rx.bytes, tx.packets, tx.bytes);
 	if (r)
 		fprintf(out->f,
 			", rtt-count=%" PRIu64
@@ -220,6 +267,42 @@ static void print_subnet(struct pping_output *out, const struct subnet *subnet,
 	fputc('\n', out->f);
 }
 
+/* "NAME=(", or with a comma before it. */
+static void print_open(FILE *f, const char *name, const char **gap,
+		       const char **inner)
+{
+	fprintf(f, "%s%s=(", *gap, name);
+	*gap = ", ";
+	*inner = "";
+}
+
+static void print_ecn(FILE *f, const struct pping_aggregate *a,
+		      const char **gap)
+{
+	const char *inner;
+
+	if (!(a->ecn[0] | a->ecn[1] | a->ecn[2] | a->ecn[3]))
+		return;
+	print_open(f, "ECN", gap, &inner);
+	for (int i = 0; i < 4; i++)
+		print_count(f, ecn_names[i][0], a->ecn[i], &inner);
+	fputc(')', f);
+}
+
+static void print_errors(FILE *f, const struct pping_aggregate *a,
+			 const char **gap)
+{
+	const char *inner;
+
+	if (!a->no_subnet && !a->lost_frames && !a->lost_samples)
+		return;
+	print_open(f, "errors", gap, &inner);
+	print_count(f, "create-agg-subnet-state", a->no_subnet, &inner);
+	print_count(f, "lost-frames", a->lost_frames, &inner);
+	print_count(f, "lost-samples", a->lost_samples, &inner);
+	fputc(')', f);
+}
+
 static void print_totals(const struct pping_aggregate *a,
 			 struct pping_output *out, uint64_t now)
 {
@@ -230,22 +313,17 @@ static void print_totals(const struct pping_aggregate *a,
 	for (int i = 0; i < PROTOCOLS; i++) {
 		if (!a->total[i].packets)
 			continue;
-		fprintf(out->f, "%s%s=(", gap, protocol_names[i]);
-		gap = ", ";
-		inner = "";
+		print_open(out->f, protocol_names[i], &gap, &inner);
 		print_count(out->f, "pkts", a->total[i].packets, &inner);
 		print_count(out->f, "bytes", a->total[i].bytes, &inner);
 		fputc(')', out->f);
 	}
-	if (!*gap)
+	if (!*gap) {
 		fputs("pkts=0, bytes=0", out->f);
-	if (a->lost_frames || a->lost_samples) {
-		fputs(", errors=(", out->f);
-		inner = "";
-		print_count(out->f, "lost-frames", a->lost_frames, &inner);
-		print_count(out->f, "lost-samples", a->lost_samples, &inner);
-		fputc(')', out->f);
+		gap = ", ";
 	}
+	print_ecn(out->f, a, &gap);
+	print_errors(out->f, a, &gap);
 	fputc('\n', out->f);
 }
 
@@ -270,12 +348,12 @@ static void set_counts(json_t *object, const char *name,
 	json_object_set_new(object, name, both);
 }
 
-static json_t *traffic_json(const struct traffic *traffic)
+static json_t *traffic_json(const struct counts kinds[static KINDS])
 {
 	json_t *object = json_object();
 
-	set_counts(object, "TCP", &traffic->tcp);
-	set_counts(object, "other", &traffic->other);
+	for (int i = 0; i < KINDS; i++)
+		set_counts(object, kind_names[i], &kinds[i]);
 	return object;
 }
 
@@ -305,8 +383,8 @@ static int subnet_json(struct pping_output *out, const struct subnet *subnet,
 	network_text(&subnet->network, name, sizeof(name));
 	object = json_pack("{s:I,s:s,s:o,s:o}", "timestamp", (json_int_t)now,
 			   "ip_prefix", name, "rx_stats",
-			   traffic_json(&subnet->rx), "tx_stats",
-			   traffic_json(&subnet->tx));
+			   traffic_json(subnet->rx), "tx_stats",
+			   traffic_json(subnet->tx));
 	if (object && subnet->rtts)
 		set_rtts(object, subnet->rtts);
 	return pping_output_object(out, object);
@@ -315,16 +393,20 @@ static int subnet_json(struct pping_output *out, const struct subnet *subnet,
 static int totals_json(const struct pping_aggregate *a,
 		       struct pping_output *out, uint64_t now)
 {
-	json_t *protocols = json_object(), *errors = json_object();
+	json_t *protocols = json_object(), *ecn = json_object();
+	json_t *errors = json_object();
 
 	for (int i = 0; i < PROTOCOLS; i++)
 		set_counts(protocols, protocol_names[i], &a->total[i]);
+	for (int i = 0; i < 4; i++)
+		set_count(ecn, ecn_names[i][1], a->ecn[i]);
+	set_count(errors, "create_agg_subnet_state", a->no_subnet);
 	set_count(errors, "lost_frames", a->lost_frames);
 	set_count(errors, "lost_samples", a->lost_samples);
 	return pping_output_object(
-		out, json_pack("{s:I,s:o,s:{},s:o}", "timestamp",
+		out, json_pack("{s:I,s:o,s:o,s:o}", "timestamp",
 			       (json_int_t)now, "protocol_counters", protocols,
-			       "ecn_counters", "errors", errors));
+			       "ecn_counters", ecn, "errors", errors));
 }
 
 /* ---- Reports ------------------------------------------------------------- */
@@ -341,7 +423,7 @@ int pping_aggregate_head(const struct pping_aggregate *a,
 				  "aggregation_interval_ns",
 				  (json_int_t)(a->o->seconds * NS_PER_S),
 				  "timeout_interval_ns",
-				  (json_int_t)(FLOW_IDLE_S * NS_PER_S),
+				  (json_int_t)(TIMEOUT_S * NS_PER_S),
 				  "ipv4_prefix_len", (int)a->o->v4_length,
 				  "ipv6_prefix_len", (int)a->o->v6_length));
 	fprintf(out->f,
@@ -376,7 +458,8 @@ static void start_interval(struct pping_aggregate *a)
 	a->subnets = NULL;
 	memset(a->n_subnets, 0, sizeof(a->n_subnets));
 	memset(a->total, 0, sizeof(a->total));
-	a->lost_frames = a->lost_samples = 0;
+	memset(a->ecn, 0, sizeof(a->ecn));
+	a->lost_frames = a->lost_samples = a->no_subnet = 0;
 }
 
 int pping_aggregate_report(struct pping_aggregate *a, struct pping_output *out,
@@ -390,23 +473,18 @@ int pping_aggregate_report(struct pping_aggregate *a, struct pping_output *out,
 	else if (!report.rc)
 		print_totals(a, out, now);
 	start_interval(a);
-	flows_forget_idle(a->flows, now);
 	return report.rc;
 }
 
 int pping_aggregate_new(struct pping_aggregate **out,
 			const struct pping_aggregate_options *o)
 {
-	autofree struct pping_aggregate *a = calloc(1, sizeof(*a));
-	int rc;
+	struct pping_aggregate *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		return -ENOMEM;
 	a->o = o;
-	rc = flows_new(&a->flows);
-	if (rc)
-		return rc;
-	*out = steal_ptr(a);
+	*out = a;
 	return 0;
 }
 
@@ -415,7 +493,6 @@ void pping_aggregate_free(struct pping_aggregate **a)
 	if (!*a)
 		return;
 	start_interval(*a);
-	flows_free(&(*a)->flows);
 	free(*a);
 	*a = NULL;
 }

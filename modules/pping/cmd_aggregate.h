@@ -27,8 +27,14 @@ int pping_aggregate_new(struct pping_aggregate **out,
 /* NULL-safe; clears *a. */
 void pping_aggregate_free(struct pping_aggregate **a);
 
+/* -EPROTO: it has no addresses. */
 int pping_aggregate_add(struct pping_aggregate *a,
 			const struct pping_sample *sample);
+int pping_aggregate_traffic(struct pping_aggregate *a,
+			    const struct pping_traffic *traffic);
+/* All packets so far by their ECN bits; those of the first time were before. */
+void pping_aggregate_ecn(struct pping_aggregate *a,
+			 const uint64_t packets[static 4]);
 /* What cannot be in this interval's report. */
 void pping_aggregate_lost(struct pping_aggregate *a, uint64_t frames,
 			  uint64_t samples);

@@ -47,8 +47,34 @@ static const struct field event_fields[] = {
 	{"triggered_by", TEXT, offsetof(struct pping_event, triggered_by)},
 };
 
+static const struct field traffic_fields[] = {
+	{"network", TEXT, offsetof(struct pping_traffic, network)},
+	{"protocol", TEXT, offsetof(struct pping_traffic, protocol)},
+	{"rx_packets", NUMBER, offsetof(struct pping_traffic, rx_packets)},
+	{"rx_bytes", NUMBER, offsetof(struct pping_traffic, rx_bytes)},
+	{"tx_packets", NUMBER, offsetof(struct pping_traffic, tx_packets)},
+	{"tx_bytes", NUMBER, offsetof(struct pping_traffic, tx_bytes)},
+};
+
 enum { FIELDS_MAX = ARRAY_SIZE(sample_fields) };
-_Static_assert(ARRAY_SIZE(event_fields) <= (size_t)FIELDS_MAX, "sum of both");
+_Static_assert(ARRAY_SIZE(event_fields) <= (size_t)FIELDS_MAX, "sum of all");
+_Static_assert(ARRAY_SIZE(traffic_fields) <= (size_t)FIELDS_MAX, "sum of all");
+
+/* Those of the rows that it reads; returns how many. */
+static size_t fields_of(const struct pping_reader *reader,
+			const struct field **out)
+{
+	if (reader->sample) {
+		*out = sample_fields;
+		return ARRAY_SIZE(sample_fields);
+	}
+	if (reader->event) {
+		*out = event_fields;
+		return ARRAY_SIZE(event_fields);
+	}
+	*out = traffic_fields;
+	return ARRAY_SIZE(traffic_fields);
+}
 
 static int unlike(char why[static PPING_WHY], const char *topic,
 		  const char *what)
@@ -104,17 +130,18 @@ static bool read_value(const struct field *field, const json_t *value,
 
 static int give(const struct pping_reader *reader, const void *record)
 {
-	return reader->sample ? reader->sample(record, reader->arg)
-			      : reader->event(record, reader->arg);
+	if (reader->sample)
+		return reader->sample(record, reader->arg);
+	if (reader->event)
+		return reader->event(record, reader->arg);
+	return reader->traffic(record, reader->arg);
 }
 
 int pping_read(const struct pping_reader *reader, const char *topic,
 	       const json_t *data, uint64_t *lost, char why[static PPING_WHY])
 {
-	const struct field *fields =
-		reader->sample ? sample_fields : event_fields;
-	size_t n = reader->sample ? ARRAY_SIZE(sample_fields)
-				  : ARRAY_SIZE(event_fields);
+	const struct field *fields;
+	size_t n = fields_of(reader, &fields);
 	const json_t *rows = json_object_get(data, "rows");
 	size_t at[FIELDS_MAX], i;
 	const char *missing;
@@ -135,6 +162,7 @@ int pping_read(const struct pping_reader *reader, const char *topic,
 		union {
 			struct pping_sample sample;
 			struct pping_event event;
+			struct pping_traffic traffic;
 		} record;
 
 		for (size_t f = 0; f < n; f++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * cmd_sample.h - what the topics pping.samples and pping.flows send, as
- * structs. Texts are borrowed from the frame.  Columns are found by their
- * names, so that a daemon may send more of them.
+ * cmd_sample.h - what the topics of the module send, as structs.  Texts are
+ * borrowed from the frame.  Columns are found by their names, so that a daemon
+ * may send more of them.
  */
 #ifndef MODULES_PPING_CMD_SAMPLE_H
 #define MODULES_PPING_CMD_SAMPLE_H
@@ -15,6 +15,7 @@
 
 #define PPING_SAMPLES "pping.samples"
 #define PPING_FLOWS   "pping.flows"
+#define PPING_TRAFFIC "pping.traffic"
 
 enum { PPING_WHY = 512 };
 
@@ -30,7 +31,7 @@ struct pping_tuple {
 struct pping_sample {
 	struct pping_tuple tuple;
 	uint64_t rtt, min_rtt; /* ns */
-	/* Of the flow so far; sent is the direction that was timed. */
+	/* Of the flow, while watched; sent is the direction that was timed. */
 	uint64_t sent_packets, sent_bytes, rec_packets, rec_bytes;
 	const char *side, *kind, *circuit_id;
 	bool egress, inexact;
@@ -42,10 +43,18 @@ struct pping_event {
 	const char *event, *reason, *triggered_by;
 };
 
-/* One of them is set; both return 0, or -errno to go no further. */
+/* What a network has sent and was sent since the frame before. */
+struct pping_traffic {
+	const char *network; /* its address */
+	const char *protocol;
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
+};
+
+/* One of them is set; all return 0, or -errno to go no further. */
 struct pping_reader {
 	int (*sample)(const struct pping_sample *sample, void *arg);
 	int (*event)(const struct pping_event *event, void *arg);
+	int (*traffic)(const struct pping_traffic *traffic, void *arg);
 	void *arg;
 };
 

@@ -173,6 +173,23 @@ static int on_event(const struct pping_event *event, void *arg)
 	return pping_output_event(&run->out, event);
 }
 
+static int on_traffic(const struct pping_traffic *traffic, void *arg)
+{
+	struct run *run = arg;
+
+	return pping_aggregate_traffic(run->aggregate, traffic);
+}
+
+static void read_ecn(struct run *run, const json_t *counters)
+{
+	uint64_t packets[4];
+
+	for (size_t i = 0; i < ARRAY_SIZE(packets); i++)
+		packets[i] = (uint64_t)json_integer_value(
+			json_array_get(counters, i));
+	pping_aggregate_ecn(run->aggregate, packets);
+}
+
 static void tell_lost(struct run *run, const char *topic, uint64_t frames,
 		      uint64_t rows)
 {
@@ -206,6 +223,8 @@ static int on_frame(struct run *run, const json_t *params)
 		reader.sample = on_sample;
 	else if (topic && !strcmp(topic, PPING_FLOWS))
 		reader.event = on_event;
+	else if (topic && !strcmp(topic, PPING_TRAFFIC) && run->aggregate)
+		reader.traffic = on_traffic;
 	else
 		return -1;
 	frames = (uint64_t)json_integer_value(
@@ -214,6 +233,8 @@ static int on_frame(struct run *run, const json_t *params)
 	tell_lost(run, topic, frames, rows);
 	if (rc)
 		return fail(why);
+	if (reader.traffic)
+		read_ecn(run, json_object_get(data, "ecn"));
 	rc = pping_output_flush(&run->out);
 	return rc ? cannot_write(run, rc) : -1;
 }
@@ -308,16 +329,17 @@ static int loop(struct run *run)
 
 /* ---- The daemon ---------------------------------------------------------- */
 
-static int subscribe(struct run *run, const char *topic)
+/* Takes the reference to params; NULL: none. */
+static int subscribe(struct run *run, const char *topic, json_t *params)
 {
 	char why[PPING_WHY];
 	json_t *result;
 	int rc;
 
-	rc = client_call(run->client, "feed.subscribe",
-			 json_pack("{s:s,s:O*}", "topic", topic, "params",
-				   run->o->params),
-			 run->o->timeout * 1000, &result, why, sizeof(why));
+	rc = client_call(
+		run->client, "feed.subscribe",
+		json_pack("{s:s,s:o*}", "topic", topic, "params", params),
+		run->o->timeout * 1000, &result, why, sizeof(why));
 	if (rc == -EREMOTEIO && !strncmp(why, "no topic", 8))
 		return fail("lqosd runs without its module pping: add it to "
 			    "modules in lqos.ini");
@@ -327,6 +349,37 @@ static int subscribe(struct run *run, const char *topic)
 	return 0;
 }
 
+/* Packets are of no side: those of a report are all that the rest lets by. */
+static int subscribe_traffic(struct run *run)
+{
+	const struct pping_aggregate_options *o = &run->o->aggregate;
+	json_t *params =
+		json_pack("{s:i,s:i}", "ipv4_prefix", (int)o->v4_length,
+			  "ipv6_prefix", (int)o->v6_length);
+
+	if (run->o->params)
+		json_object_update_missing(params, run->o->params);
+	json_object_del(params, "side");
+	return subscribe(run, PPING_TRAFFIC, params);
+}
+
+static int subscribe_all(struct run *run)
+{
+	json_t *params = run->o->params;
+
+	if (run->aggregate) {
+		if (subscribe_traffic(run))
+			return EXIT_FAILURE;
+	} else if (run->o->format != PPING_PPVIZ &&
+		   !json_object_get(params, "side")) {
+		/* So that a flow is told to open before its first RTT.  It is
+		 * of no side. */
+		if (subscribe(run, PPING_FLOWS, json_incref(params)))
+			return EXIT_FAILURE;
+	}
+	return subscribe(run, PPING_SAMPLES, json_incref(params));
+}
+
 static int connect_and_run(struct run *run)
 {
 	char why[PPING_WHY];
@@ -334,13 +387,7 @@ static int connect_and_run(struct run *run)
 
 	if (client_open(&run->client, run->o->socket, why, sizeof(why)))
 		return fail(why);
-	/* So that a flow is told to open before its first RTT.  It is of no
-	 * side. */
-	if (!run->aggregate && run->o->format != PPING_PPVIZ &&
-	    !json_object_get(run->o->params, "side") &&
-	    subscribe(run, PPING_FLOWS))
-		return EXIT_FAILURE;
-	if (subscribe(run, PPING_SAMPLES))
+	if (subscribe_all(run))
 		return EXIT_FAILURE;
 	rc = open_output(run, &run->out);
 	if (rc) {

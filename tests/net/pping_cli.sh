@@ -162,8 +162,42 @@ reports()
 		[.[] | select(.ip_prefix and .rx_stats.other.packets > 0 and
 			.tx_stats.other.packets > 0) | .ip_prefix] | unique' \
 		"$file")" '["100.64.1.0/24","100.64.20.0/24","198.51.100.0/24","2001:db8:1001::/48","2001:db8:ffff::/48"]'
+	is "of TCP, with timestamps or without, of TCP in all" "$(jq -c '
+		([.[] | .rx_stats? | select(.) | .TCP_TS.packets // 0,
+			.TCP_noTS.packets // 0] | add) as $by_network |
+		([.[] | .protocol_counters.TCP.packets? // 0] | add) |
+		. == $by_network and . > 500' "$file")" true
+	is "ECN bits of every packet" "$(jq -c '
+		([.[] | .protocol_counters? | select(.) | .[].packets] | add) as
+			$all |
+		([.[] | .ecn_counters? | select(.) | .[]] | add) |
+		(. - $all | fabs) < $all / 5' "$file")" true
 	near "pings, there and back" "$(jq '[.[] |
 		.protocol_counters.ICMP.packets? // 0] | add' "$file")" 200 300
+}
+
+# datagrams FILE REPORT: of a network, in kbyte.
+datagrams()
+{
+	jq "[.[] | select(.ip_prefix == \"198.51.100.0/24\") |
+		.$2.other.bytes // 0] | add / 1000 | floor" "$1"
+}
+
+# What nobody answers, so that nothing is measured: 1250 kbyte of it.
+no_round_trips()
+{
+	local file=$LAB_DIR/no_round_trips.json
+
+	lab_server 5402 || bail "no iperf3 server"
+	ctl pping -j -a 20 --seconds 5 circuit=1002 >"$file" &
+	TRAFFIC+=($!)
+	sleep 1.5
+	lab_iperf 100.64.20.1 5402 -u -b 5M -t 2 -i 0 >/dev/null 2>&1
+	wait "${TRAFFIC[-1]}"
+	near "datagrams that nobody answers" "$(datagrams "$file" tx_stats)" \
+		1250 50
+	is "... came from nobody else" \
+		"$(($(datagrams "$file" rx_stats) < 10))" 1
 }
 
 for_scripts()
@@ -220,7 +254,7 @@ without_daemon()
 	like "... says why" "$(<"$LAB_DIR/err")" "^xdp_pping: no lqosd listens"
 }
 
-net_plan 35
+net_plan 39
 network || bail "no network"
 programs || bail "no programs"
 beside_lqosctl
@@ -231,6 +265,7 @@ sleep 3
 single_ones
 reports
 for_scripts
+no_round_trips
 ends INT "interrupted, an array is whole" "0 true"
 ends TERM "terminated, too" "0 true"
 ends daemon "and without a daemon" "1 true"
