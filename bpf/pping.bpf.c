@@ -195,9 +195,9 @@ struct found {
 	struct pp_times *times; /* the flow's; NULL: it has no slot */
 };
 
-static __noinline int settle(const struct lqos_frame *f,
-			     enum rtt_outcome outcome,
-			     const struct found *found)
+static __always_inline void settle(const struct lqos_frame *f,
+				   enum rtt_outcome outcome,
+				   const struct found *found)
 {
 	const struct rtt_sample *sample = &found->sample;
 	struct pp_times *times = found->times;
@@ -219,9 +219,9 @@ static __noinline int settle(const struct lqos_frame *f,
 		rtt_keep((struct rtt_times *)times, side, sample->ns);
 	if ((slot || !pp_sets) &&
 	    (!(pp_watched & PP_WATCH_SAMPLES) || outcome != RTT_SAMPLE))
-		return 0;
+		return;
 	if (segment_key(f->data, f->data_end, &f->pkt, &k.key))
-		return 0;
+		return;
 	if (!slot && pp_sets) {
 		prefix = find_prefix(&k.key, side);
 		if (prefix)
@@ -229,7 +229,6 @@ static __noinline int settle(const struct lqos_frame *f,
 	}
 	if (pp_watched & PP_WATCH_SAMPLES && outcome == RTT_SAMPLE)
 		tell(f, &k.key, sample, side, times);
-	return 0;
 }
 
 /* ---- Where they come from ------------------------------------------------ */
@@ -307,7 +306,7 @@ static __always_inline __u32 payload_of(const struct lqos_frame *f)
 }
 
 /* Payload of flows, which ePPing tells beside each sample and reports. */
-static __noinline int count(const struct lqos_frame *f)
+static __always_inline void count(const struct lqos_frame *f)
 {
 	enum lqos_direction direction = lqos_direction(&f->pkt);
 	struct pp_times *times = find_times(f);
@@ -315,10 +314,10 @@ static __noinline int count(const struct lqos_frame *f)
 	__u32 len;
 
 	if (!times)
-		return 0;
+		return;
 	if (f->pkt.l4_proto == SEGMENT_TCP) {
 		if (segment_read(f->data, f->data_end, &f->pkt, &s))
-			return 0;
+			return;
 		len = s.len;
 		if (s.tsval)
 			times->stamped = 1;
@@ -328,7 +327,6 @@ static __noinline int count(const struct lqos_frame *f)
 	times->bytes[direction] += len;
 	times->packets[direction] += f->packets;
 	count_ecn(f);
-	return 0;
 }
 
 /* ---- Segments ------------------------------------------------------------ */
@@ -367,8 +365,6 @@ static __noinline int begin(const struct lqos_frame *f, struct found *out)
 		return RTT_NONE;
 	outcome = rtt_established(flow, (void *)out->times, syn, tag, &s,
 				  &out->sample);
-	if (outcome != RTT_NONE && pp_watched)
-		count(f);
 	return outcome;
 }
 
@@ -386,56 +382,40 @@ static __noinline int answered(const struct lqos_frame *f,
 	if (!flow || !out->times ||
 	    segment_header(f->data, f->data_end, &f->pkt, &s, &options))
 		return RTT_NONE;
-	if (pp_watched)
-		count(f);
 	if (outcome == RTT_SAMPLE)
 		outcome = rtt_judge(flow, (void *)out->times, &s, &out->sample);
 	return outcome;
 }
 
-static __always_inline void finish(const struct lqos_frame *f,
-				   enum rtt_outcome outcome,
-				   const struct found *found)
+static __always_inline enum rtt_outcome look_tcp(const struct lqos_frame *f,
+						 struct found *found)
 {
-	if (outcome != RTT_NONE)
-		settle(f, outcome, found);
-}
-
-static __always_inline void look_tcp(const struct lqos_frame *f,
-				     struct found *found)
-{
+	enum rtt_outcome outcome = RTT_NONE;
 	struct rtt_sample sample = {};
 	__u32 index = f->pkt.flow;
-	enum rtt_outcome outcome;
 	struct lqos_flow *known;
 	struct rtt_segment s;
 	struct rtt_flow *flow;
 
 	if (segment_read(f->data, f->data_end, &f->pkt, &s))
-		return;
-	if (s.flags & RTT_SYN) {
-		finish(f, look_syn(f, found), found);
-		return;
-	}
+		return RTT_NONE;
+	if (s.flags & RTT_SYN)
+		return look_syn(f, found);
 	known = lqos_flow_of(&f->pkt);
 	flow = bpf_map_lookup_elem(&pp_flows, &index);
 	if (!known || !flow)
-		return;
+		return RTT_NONE;
 	s.coarse = known->last_seen >> RTT_UNIT_SHIFT;
 	if (f->segment && f->segment < s.len)
 		s.first = f->segment;
-	if (is_fresh(flow, f)) {
+	if (is_fresh(flow, f))
 		outcome = begin(f, found);
-		if (outcome != RTT_NONE) {
-			finish(f, outcome, found);
-			return;
-		}
-	}
+	if (outcome != RTT_NONE)
+		return outcome;
 	outcome = rtt_segment(flow, &s, &sample);
-	if (outcome == RTT_NONE && !pp_watched)
-		return;
-	outcome = answered(f, outcome, sample.ns, sample.inexact, found);
-	finish(f, outcome, found);
+	if (outcome == RTT_NONE)
+		return RTT_NONE;
+	return answered(f, outcome, sample.ns, sample.inexact, found);
 }
 
 /* ---- Without segments ---------------------------------------------------- */
@@ -504,19 +484,37 @@ static __noinline int look_other(const struct lqos_frame *f, struct found *out)
 				      : pp_dns && has_port(f, PROBE_DNS))
 		outcome = look_probe(
 			f, proto == SEGMENT_UDP ? RTT_DNS : RTT_ICMP, out);
+	return outcome;
+}
+
+static __noinline int finish(const struct lqos_frame *f,
+			     enum rtt_outcome outcome,
+			     const struct found *found)
+{
 	if (pp_watched)
 		count(f);
-	return outcome;
+	if (outcome != RTT_NONE)
+		settle(f, outcome, found);
+	return 0;
 }
 
 static __always_inline void look(const struct lqos_frame *f)
 {
+	enum rtt_outcome outcome = RTT_NONE;
 	struct found found;
 
 	if (f->pkt.l4_proto != SEGMENT_TCP)
-		finish(f, look_other(f, &found), &found);
+		outcome = look_other(f, &found);
 	else if (pp_tcp)
-		look_tcp(f, &found);
+		outcome = look_tcp(f, &found);
+	/* One of many to the verifier, which else follows what comes behind
+	 * for each. */
+	asm volatile("" : "+r"(outcome));
+	if (outcome == RTT_NONE && !pp_watched)
+		return;
+	if (outcome == RTT_NONE)
+		found = (struct found){};
+	finish(f, outcome, &found);
 }
 
 LQOS_OBSERVER(pp_look, look)
