@@ -8,7 +8,7 @@
 #include "core/cleanup.h"
 #include "modules/flow/flow.h"
 
-enum { LIMIT = 20, LIMIT_MAX = 1000, OFFSET_MAX = 100000 };
+enum { LIMIT = 20, LIMIT_MAX = 1000 };
 
 /* The best so far: a heap, the worst of them on top. */
 struct pick {
@@ -193,21 +193,22 @@ static int run_top(struct lqos_call *call, void *arg)
 	const char *name = json_string_value(sort) ?: "rate";
 	json_int_t limit = LIMIT, offset = 0;
 	const struct flow_module *m = arg;
+	const struct lqos_flow *flows;
 	struct picks picks = {};
 	struct lqos_flow_filter filter;
-	uint32_t column;
+	uint32_t column, slots, n = lqos_flows(m->ctx, &flows, &slots);
 	int rc;
 
 	rc = read_filter(call, &filter);
 	if (!rc)
 		rc = read_number(call, "limit", 1, LIMIT_MAX, &limit);
 	if (!rc)
-		rc = read_number(call, "offset", 0, OFFSET_MAX, &offset);
+		rc = read_number(call, "offset", 0, slots - 1, &offset);
 	if (rc)
 		return rc;
 	if ((sort && !json_is_string(sort)) || find_column(m, name, &column))
 		return no_column(call, m);
-	picks.room = limit + offset;
+	picks.room = limit + offset < n ? limit + offset : n;
 	picks.heap = calloc(picks.room, sizeof(*picks.heap));
 	if (!picks.heap)
 		return lqos_call_fail(call, -ENOMEM, "too many flows");
