@@ -18,8 +18,7 @@ struct flow_module {
 	const struct fl_tcp *slots;  /* by subscriber slot */
 	const uint64_t *lost;	     /* by CPU */
 	uint32_t cpus;
-	struct loss *loss;   /* by subscriber slot; columns.c */
-	struct watch *watch; /* watch.c */
+	struct loss *loss; /* by subscriber slot; columns.c */
 };
 
 /* ---- columns.c ------------------------------------------------------------

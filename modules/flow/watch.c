@@ -3,32 +3,46 @@
  * watch.c - flows as they open and end.
  *
  * The core tells which; what a flow has carried is still in its slot, or, if
- * that is another's already, the program has sent it after: then the event
- * waits for it until the next look at the ring.
+ * that is another's already, the program has sent it before it wrote over it:
+ * then it lies in the ring, or was read from there earlier.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include <bpf/libbpf.h>
 
 #include "bpf/flow.skel.h"
 #include "core/cleanup.h"
 #include "modules/flow/flow.h"
 
-enum { EVENTS_MAX = 8192, WAITING_MAX = EVENTS_MAX };
+enum {
+	EVENTS_MAX = 8192,
+	FINALS_MAX = 1 << 15, /* more than events can wait in their ring */
+	CHAINS = 1 << 13,
+	LOOK_MS = 100, /* lest the ring overflow where nobody needs it */
+};
 
 struct record {
 	struct lqos_flow_event event;
 	struct fl_flow counts;
-	uint8_t missing; /* ways of which the counts are not here */
+	bool known; /* counts are */
+};
+
+/* The last that were read; number n of all is in finals[n % FINALS_MAX]. */
+struct kept {
+	struct fl_final final;
+	uint64_t before; /* number of the one before it in its chain; 0: none */
 };
 
 struct watch {
 	struct flow_module *m;
 	struct lqos_batch *batch;
+	struct ring_buffer *ring;
 	uint64_t lost; /* as the programs counted at the last frame */
-	struct record waiting[WAITING_MAX];
-	uint32_t n_waiting, next; /* the last ones come in about that order */
+	uint64_t n_finals;
+	uint64_t newest[CHAINS]; /* of each chain; 0: none */
+	struct kept finals[FINALS_MAX];
 };
 
 static uint64_t count_lost(const struct flow_module *m)
@@ -45,68 +59,96 @@ static void on_read(bool on, void *arg)
 {
 	struct watch *w = arg;
 
-	w->n_waiting = 0;
 	w->lost = count_lost(w->m);
 	w->m->skel->bss->fl_watched = on;
 	lqos_flows_tell(w->m->ctx, on);
 }
 
-static void flush(struct watch *w)
-{
-	uint32_t i;
+/* ---- The last of flows whose slot another has -----------------------------
+ */
 
-	for (i = 0; i < w->n_waiting; i++)
-		lqos_batch_add(w->batch, &w->waiting[i]);
-	w->n_waiting = 0;
+static uint64_t *chain_of(struct watch *w, uint32_t index, uint32_t generation)
+{
+	return &w->newest[(index ^ generation * 0x9e3779b1) % CHAINS];
+}
+
+/* One way of a flow. */
+static int on_final(void *arg, void *data, size_t len)
+{
+	const struct fl_final *final = data;
+	struct watch *w = arg;
+	uint64_t *newest;
+
+	if (len < sizeof(*final))
+		return 0;
+	newest = chain_of(w, final->index, final->half.generation);
+	w->n_finals++;
+	w->finals[w->n_finals % FINALS_MAX] = (struct kept){*final, *newest};
+	*newest = w->n_finals;
+	return 0;
+}
+
+static void read_finals(void *arg)
+{
+	struct watch *w = arg;
+
+	ring_buffer__consume(w->ring);
+}
+
+/* NULL: it was not read, or too long ago. */
+static const struct fl_half *find_final(struct watch *w, uint32_t index,
+					uint32_t generation, uint32_t direction)
+{
+	uint64_t n = *chain_of(w, index, generation);
+	const struct kept *k;
+
+	for (; n && w->n_finals - n < FINALS_MAX; n = k->before) {
+		k = &w->finals[n % FINALS_MAX];
+		if (k->final.index == index &&
+		    k->final.half.generation == generation &&
+		    k->final.direction == direction)
+			return &k->final.half;
+	}
+	return NULL;
+}
+
+/* What went that way; false: nobody knows. */
+static bool read_half(struct watch *w, const struct lqos_flow_event *event,
+		      uint32_t direction, struct fl_half *out)
+{
+	uint32_t index = event->index, generation = event->flow.generation;
+	struct fl_half half = w->m->flows[index].half[direction];
+	const struct fl_half *final;
+
+	if (half.generation == generation) {
+		*out = half;
+		return true;
+	}
+	final = find_final(w, index, generation, direction);
+	if (!final) {
+		read_finals(w);
+		final = find_final(w, index, generation, direction);
+	}
+	if (!final)
+		return false;
+	*out = *final;
+	return true;
 }
 
 static void on_event(const struct lqos_flow_event *event, void *arg)
 {
+	struct record r = {.event = *event, .known = true};
 	struct watch *w = arg;
-	struct record r = {.event = *event};
-	const struct fl_flow *now = &w->m->flows[event->index];
-	int i;
+	uint32_t i;
 
-	for (i = 0; i < 2; i++) {
-		if (!(event->flow.way[i] & LQOS_FLOW_SEEN))
-			continue;
-		r.counts.half[i] = now->half[i];
-		if (r.counts.half[i].generation == event->flow.generation)
-			continue;
-		r.counts.half[i] = (struct fl_half){};
-		r.missing++;
-	}
-	if (event->reason == LQOS_FLOW_OPENED || !r.missing) {
-		lqos_batch_add(w->batch, &r);
-		return;
-	}
-	if (w->n_waiting == WAITING_MAX)
-		flush(w);
-	w->waiting[w->n_waiting++] = r;
+	for (i = 0; i < 2; i++)
+		if (event->flow.way[i] & LQOS_FLOW_SEEN)
+			r.known &= read_half(w, event, i, &r.counts.half[i]);
+	lqos_batch_add(w->batch, &r);
 }
 
-/* The last of one way of a flow whose slot another has. */
-static void on_final(const void *data, size_t len, void *arg)
-{
-	const struct fl_final *final = data;
-	struct watch *w = arg;
-	struct record *r;
-	uint32_t i, at;
-
-	(void)len;
-	for (i = 0; i < w->n_waiting; i++) {
-		at = (w->next + i) % w->n_waiting;
-		r = &w->waiting[at];
-		if (r->event.index != final->index ||
-		    r->event.flow.generation != final->half.generation)
-			continue;
-		r->counts.half[final->direction & 1] = final->half;
-		if (r->missing)
-			r->missing--;
-		w->next = at;
-		return;
-	}
-}
+/* ---- Frames ----------------------------------------------------------------
+ */
 
 static const char *reason_name(unsigned int reason)
 {
@@ -143,10 +185,9 @@ static json_t *row(const struct watch *w, const struct record *r,
 		reason_name(r->event.reason), lqos_protocol_text(f->key.proto),
 		subs, (int)ntohs(f->key.subs_port), remote,
 		(int)ntohs(f->key.remote_port), s ? s->circuit_id : "",
-		(int)!r->missing, (json_int_t)down->bytes,
-		(json_int_t)up->bytes, (json_int_t)down->packets,
-		(json_int_t)up->packets, (json_int_t)down->retransmits,
-		(json_int_t)up->retransmits,
+		(int)r->known, (json_int_t)down->bytes, (json_int_t)up->bytes,
+		(json_int_t)down->packets, (json_int_t)up->packets,
+		(json_int_t)down->retransmits, (json_int_t)up->retransmits,
 		(json_int_t)(opened ? ((int64_t)opened << FL_MOMENT_SHIFT) +
 					      offset
 				    : 0));
@@ -178,7 +219,6 @@ static int frame(const json_t *params, json_t **out, void *arg)
 		return -EINVAL;
 	rows = json_array();
 	names = json_array();
-	flush(w);
 	now = count_lost(w->m);
 	if (now > w->lost)
 		lqos_batch_lose(w->batch, now - w->lost);
@@ -218,6 +258,20 @@ static const struct lqos_topic topic = {
 	.check = check,
 };
 
+static void free_ring(void *ring)
+{
+	ring_buffer__free(ring);
+}
+
+static int open_ring(struct watch *w)
+{
+	w->ring = ring_buffer__new(bpf_map__fd(w->m->skel->maps.fl_finals),
+				   on_final, w, NULL);
+	if (!w->ring)
+		return -errno;
+	return lqos_defer(w->m->ctx, free_ring, w->ring);
+}
+
 int flow_add_topic(struct flow_module *m)
 {
 	struct watch *w = calloc(1, sizeof(*w));
@@ -226,14 +280,13 @@ int flow_add_topic(struct flow_module *m)
 	if (rc)
 		return rc;
 	w->m = m;
-	m->watch = w;
-	rc = lqos_batch_new(m->ctx, sizeof(struct record), EVENTS_MAX, on_read,
-			    w, &w->batch);
+	rc = open_ring(w);
+	if (!rc)
+		rc = lqos_timer_every(m->ctx, LOOK_MS, read_finals, w, NULL);
+	if (!rc)
+		rc = lqos_batch_new(m->ctx, sizeof(struct record), EVENTS_MAX,
+				    on_read, w, &w->batch);
 	if (!rc)
 		rc = lqos_flows_watch(m->ctx, on_event, w);
-	if (!rc)
-		rc = lqos_ringbuf_watch(
-			m->ctx, bpf_map__fd(m->skel->maps.fl_finals),
-			sizeof(struct fl_final), on_final, w, NULL);
 	return rc ?: lqos_topic_add(m->ctx, &topic, w);
 }
