@@ -136,10 +136,19 @@ static int top_frame(const json_t *params, json_t **frame, void *arg)
 	return build(arg, params, frame, why, sizeof(why));
 }
 
+static int top_check(const json_t *params, char *why, size_t size, void *arg)
+{
+	struct params p;
+
+	(void)arg;
+	return params_parse(params, &p, why, size);
+}
+
 static const struct lqos_topic top_topic = {
 	.name = "top",
 	.help = "subscribers by any column, interfaces and totals, " PARAMS,
 	.frame = top_frame,
+	.check = top_check,
 };
 
 static int top_run(struct lqos_call *call, void *arg)

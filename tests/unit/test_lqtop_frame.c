@@ -262,6 +262,7 @@ static void refused(const char *params, const char *word)
 {
 	struct lqos_call call = {.params = json_loads(params, 0, NULL)};
 	json_t *out = (void *)1;
+	char why[512];
 
 	assert_non_null(call.params);
 	assert_int_equal(topic->frame(call.params, &out, module), -EINVAL);
@@ -269,6 +270,14 @@ static void refused(const char *params, const char *word)
 	assert_int_equal(command->run(&call, module), -EINVAL);
 	assert_non_null(strstr(call.error, word));
 	assert_null(strchr(call.error, '\n'));
+	/* Which columns there are the frame knows. */
+	if (!strstr(call.error, "no column")) {
+		assert_non_null(topic->check);
+		assert_int_equal(
+			topic->check(call.params, why, sizeof(why), module),
+			-EINVAL);
+		assert_string_equal(why, call.error);
+	}
 	json_decref(call.params);
 }
 
