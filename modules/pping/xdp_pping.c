@@ -4,6 +4,7 @@
  * scripts: round-trip times by TC class, as JSON.  What it prints can always be
  * parsed, and its statistics are what they are called.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -170,8 +171,10 @@ static int run(const struct request *r)
 		return failed(r, why);
 	rc = print(r, subscribers);
 	json_decref(subscribers);
+	errno = 0;
 	if (fflush(stdout) || ferror(stdout)) {
-		fputs(SELF ": cannot write to stdout\n", stderr);
+		fprintf(stderr, SELF ": cannot write to stdout: %s\n",
+			strerror(errno ?: EIO));
 		return EXIT_FAILURE;
 	}
 	return rc;

@@ -182,6 +182,28 @@ static void errors(void **state)
 	assert_non_null(strstr(err, "xdp_pping: no lqosd listens on "));
 }
 
+static int into_full(int argc, char **argv)
+{
+	if (!freopen("/dev/full", "w", stdout))
+		return 99;
+	return xdp_pping_main(argc, argv);
+}
+
+static void a_full_disk(void **state)
+{
+	const char *const answers[] = {subscribers, NULL}, *const none[] = {
+								   NULL};
+	struct script *s = *state;
+
+	s->answers = answers;
+	script_start(s);
+	assert_int_equal(
+		script_wait(s, script_spawn(s, into_full, "xdp_pping", none)),
+		1);
+	assert_string_equal(err, "xdp_pping: cannot write to stdout: No space "
+				 "left on device\n");
+}
+
 static int alone(struct script *s, const char *word)
 {
 	return script_wait(s, script_spawn(s, xdp_pping_main, "xdp_pping",
@@ -208,7 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(rows),   TEST(the_other_side), TEST(circuits_of_one_class),
 		TEST(nobody), TEST(what_is_no_row), TEST(all_of_it),
-		TEST(errors), TEST(usage_of_it),
+		TEST(errors), TEST(a_full_disk),    TEST(usage_of_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
