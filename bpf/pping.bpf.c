@@ -365,6 +365,8 @@ static __noinline int begin(const struct lqos_frame *f, struct found *out)
 		return RTT_NONE;
 	outcome = rtt_established(flow, (void *)out->times, syn, tag, &s,
 				  &out->sample);
+	if (outcome != RTT_NONE)
+		out->times->shaken = 1;
 	return outcome;
 }
 

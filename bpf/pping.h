@@ -54,7 +54,8 @@ struct pp_times {
 	__u16 late[PP_SIDES];
 	__u32 generation;
 	__u8 stamped; /* TCP: a segment with timestamps was counted */
-	__u8 reserved[3];
+	__u8 shaken;  /* TCP: its handshake was seen */
+	__u8 reserved[2];
 	/* Payload, by direction, since somebody began to watch. */
 	__u64 bytes[2];
 	__u32 packets[2];

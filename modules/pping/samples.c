@@ -259,36 +259,51 @@ static void on_read_flows(bool on, void *arg)
 	lqos_flows_tell(s->p->ctx, on);
 }
 
-/* In ePPing's words, where it has some. */
-static const char *reason_of(const struct lqos_flow_event *e,
-			     const char **trigger)
+/* The flow may have gone since; then what is known of it has, too. */
+static bool was_shaken(const struct pping *p, const struct lqos_flow_event *e)
+{
+	const struct pp_times *times = &p->times[e->index];
+
+	return times->generation == e->flow.generation && times->shaken;
+}
+
+/* In ePPing's words, where it has some.  subs: it is the subscriber's end that
+ * src is: who has sent the packet; of what is swept away, whichever. */
+static const char *reason_of(const struct pping *p,
+			     const struct lqos_flow_event *e,
+			     const char **trigger, bool *subs)
 {
 	uint8_t any = e->flow.way[0] | e->flow.way[1];
 
 	*trigger = "src";
+	*subs = e->direction == LQOS_UP;
 	switch (e->reason) {
 	case LQOS_FLOW_OPENED:
+		/* What follows it is the first that a flow has. */
+		if (was_shaken(p, e)) {
+			*trigger = "dest";
+			return "SYN-ACK";
+		}
 		return "first observed packet";
 	case LQOS_FLOW_CLOSED:
 		return any & LQOS_FLOW_RST ? "RST" : "FIN";
 	case LQOS_FLOW_RESTARTED:
 		return "new connection";
-	case LQOS_FLOW_IDLE:
-		*trigger = "garbage collection";
-		return "flow timeout";
 	default:
 		*trigger = "garbage collection";
-		return "evicted";
+		*subs = true;
+		return e->reason == LQOS_FLOW_IDLE ? "flow timeout" : "evicted";
 	}
 }
 
-static json_t *flow_row(const struct lqos_flow_event *e, int64_t offset)
+static json_t *flow_row(const struct pping *p, const struct lqos_flow_event *e,
+			int64_t offset)
 {
 	const struct lqos_flow_key *key = &e->flow.key;
-	const char *trigger, *reason = reason_of(e, &trigger);
-	/* Of what is swept away, the direction is another packet's. */
-	bool subs = *trigger != 's' || e->direction == LQOS_UP;
+	const char *trigger, *reason;
+	bool subs;
 
+	reason = reason_of(p, e, &trigger, &subs);
 	return json_pack("[I,s,s,s,s,o,i,o,i]",
 			 (json_int_t)((int64_t)e->ts + offset),
 			 e->reason == LQOS_FLOW_OPENED ? "opening" : "closing",
@@ -316,8 +331,8 @@ static int flows_frame(const json_t *params, json_t **out, void *arg)
 		if (pping_matches(s->p, &filter.flows, &events[i].flow.key,
 				  events[i].flow.slot,
 				  pping_kind_of(&events[i].flow.key)))
-			json_array_append_new(rows,
-					      flow_row(&events[i], offset));
+			json_array_append_new(
+				rows, flow_row(s->p, &events[i], offset));
 	*out = json_pack(
 		"{s:o,s:o,s:I}", "columns",
 		names_of(flow_columns,

@@ -238,6 +238,7 @@ static void test_traffic(void **state)
 	c = alice();
 	pkt = shake(&c, LQOS_UP, 0, 0);
 	is_counted(pkt, LQOS_UP, 1, 0); /* behind the SYN */
+	assert_int_equal(counted(pkt).shaken, 1);
 	assert_int_equal(counted(pkt).stamped, 0);
 	s = (struct sent){.way = LQOS_DOWN,
 			  .flags = ACK,
@@ -248,6 +249,10 @@ static void test_traffic(void **state)
 	conn_pass(dp, &c, &s);
 	is_counted(pkt, LQOS_DOWN, 1, 300);
 	assert_int_equal(counted(pkt).stamped, 1);
+	/* Of one that was there before us. */
+	c = alice();
+	pkt = pass(&c, LQOS_DOWN, ACK, 5000, 1, 100);
+	assert_int_equal(counted(pkt).shaken, 0);
 	/* Nobody wanted the samples. */
 	assert_true(ring_buffer__consume(ring) >= 0);
 	assert_int_equal(n_told, 0);
