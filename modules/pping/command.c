@@ -26,6 +26,7 @@ struct run {
 	int64_t end, report;		   /* when; INT64_MAX: never */
 	bool began;			   /* there has been output */
 	bool complained;		   /* that it cannot be written */
+	bool warned;			   /* that nobody is that circuit */
 };
 
 static int fail(const char *text)
@@ -209,6 +210,22 @@ static void tell_lost(struct run *run, const char *topic, uint64_t frames,
 		pping_aggregate_lost(run->aggregate, frames, rows);
 }
 
+/* A word about a mistyped one; it may be there later, all the same. */
+static void warn_of_circuit(struct run *run, const json_t *data)
+{
+	const json_t *id = json_object_get(run->o->params, "circuit");
+
+	if (run->warned ||
+	    !json_is_false(json_object_get(data, "circuit_known")))
+		return;
+	run->warned = true;
+	fprintf(stderr,
+		"lqosctl: circuit %s: no subscriber has that id, so there is "
+		"nothing to print before one does: is it in the file of "
+		"shaped_devices?\n",
+		json_string_value(id));
+}
+
 /* An exit status; a negative number to go on. */
 static int on_frame(struct run *run, const json_t *params)
 {
@@ -233,6 +250,7 @@ static int on_frame(struct run *run, const json_t *params)
 	tell_lost(run, topic, frames, rows);
 	if (rc)
 		return fail(why);
+	warn_of_circuit(run, data);
 	if (reader.traffic)
 		read_ecn(run, json_object_get(data, "ecn"));
 	rc = pping_output_flush(&run->out);

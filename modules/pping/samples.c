@@ -192,6 +192,20 @@ static void on_sample(const void *data, size_t len, void *arg)
 	lqos_batch_add(s->batch, data);
 }
 
+/* Is there a subscriber with that? */
+static bool is_circuit(const struct pping *p, const char *id)
+{
+	const struct lqos_subscriber *s;
+	uint32_t slot;
+
+	for (slot = 1; slot < p->slots; slot++) {
+		s = lqos_subscriber(p->ctx, slot);
+		if (s && !strcmp(s->circuit_id, id))
+			return true;
+	}
+	return false;
+}
+
 static int samples_frame(const json_t *params, json_t **out, void *arg)
 {
 	int64_t offset = lqos_clock_offset();
@@ -223,10 +237,12 @@ static int samples_frame(const json_t *params, json_t **out, void *arg)
 		json_array_append_new(rows, sample_row(s->p, e, offset));
 	}
 	*out = json_pack(
-		"{s:o,s:o,s:I}", "columns",
+		"{s:o,s:o,s:I,s:b}", "columns",
 		names_of(sample_columns,
 			 sizeof(sample_columns) / sizeof(sample_columns[0])),
-		"rows", rows, "lost", (json_int_t)lost);
+		"rows", rows, "lost", (json_int_t)lost, "circuit_known",
+		(int)(!filter.flows.circuit ||
+		      is_circuit(s->p, filter.flows.circuit)));
 	return *out ? 0 : -ENOMEM;
 }
 

@@ -92,7 +92,7 @@ traffic()
 	ping_from "$ADDRESS4" "$LAB_INET4"
 	ping_from "$ADDRESS6" "$LAB_INET6"
 	ping_from 100.64.20.1 "$LAB_INET4"
-	lab_server 5401 || bail "no iperf3 server"
+	{ lab_server 5401 && lab_server 5402; } || bail "no iperf3 server"
 	lab_iperf "$ADDRESS4" 5401 -R -t 90 -b 2M -i 0 >/dev/null 2>&1 &
 	TRAFFIC+=($!)
 }
@@ -148,6 +148,24 @@ $LAB_INET6:[0-9]+[+]$ADDRESS6:[0-9]+$"
 		2>&1)" "side: expected no such param, but ip, circuit or protocol"
 }
 
+# A connection that begins meanwhile, and one that had begun.
+flows()
+{
+	local file=$LAB_DIR/flows.jsonl
+
+	ctl pping -F jsonl --seconds 4 "ip=$ADDRESS4" >"$file" &
+	sleep 1.5
+	lab_iperf "$ADDRESS4" 5402 -n 100K -i 0 >/dev/null 2>&1
+	wait $!
+	is "a connection opens with its handshake" "$(jq -rs "map(select(
+		.flow_event == \"opening\" and .protocol == \"TCP\" and
+		.dest_port == 5402) | [.src_ip, .reason, .triggered_by] |
+		join(\" \")) | unique | join(\", \")" "$file")" \
+		"$ADDRESS4 SYN-ACK dest"
+	like "a circuit that is none" "$(ctl pping circuit=9999 --seconds 2 \
+		2>&1)" "^lqosctl: circuit 9999: no subscriber has that id"
+}
+
 reports()
 {
 	local file=$LAB_DIR/reports.json
@@ -188,7 +206,6 @@ no_round_trips()
 {
 	local file=$LAB_DIR/no_round_trips.json
 
-	lab_server 5402 || bail "no iperf3 server"
 	ctl pping -j -a 20 --seconds 5 circuit=1002 >"$file" &
 	TRAFFIC+=($!)
 	sleep 1.5
@@ -254,7 +271,7 @@ without_daemon()
 	like "... says why" "$(<"$LAB_DIR/err")" "^xdp_pping: no lqosd listens"
 }
 
-net_plan 39
+net_plan 41
 network || bail "no network"
 programs || bail "no programs"
 beside_lqosctl
@@ -266,6 +283,7 @@ single_ones
 reports
 for_scripts
 no_round_trips
+flows
 ends INT "interrupted, an array is whole" "0 true"
 ends TERM "terminated, too" "0 true"
 ends daemon "and without a daemon" "1 true"

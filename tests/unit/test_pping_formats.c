@@ -437,6 +437,27 @@ static void a_full_disk(void **state)
 				 "left on device\n");
 }
 
+#define NOBODYS                                                              \
+	"{\"jsonrpc\":\"2.0\",\"method\":\"feed.frame\",\"params\":{"        \
+	"\"topic\":\"pping.samples\",\"data\":{\"columns\":[" SAMPLE_COLUMNS \
+	"],\"rows\":[],\"circuit_known\":false}}}"
+
+static void nobodys_circuit(void **state)
+{
+	const char *const lines[] = {
+		"{\"jsonrpc\":\"2.0\",\"method\":\"feed.frame\",\"params\":{"
+		"\"topic\":\"pping.samples\",\"data\":{\"columns\":"
+		"[" SAMPLE_COLUMNS "],\"rows\":[],\"circuit_known\":true}}}",
+		NOBODYS, NOBODYS, NULL};
+
+	run_words(*state, consent, lines, WORDS("circuit=9999", "-Fjsonl"));
+	assert_string_equal(
+		err, "lqosctl: circuit 9999: no subscriber has that id, so "
+		     "there is nothing to print before one does: is it in the "
+		     "file of shaped_devices?\n"
+		     "lqosctl: lqosd went away\n");
+}
+
 /* ---- The command line ---------------------------------------------------- */
 
 static void filters_are_passed_on(void **state)
@@ -530,6 +551,7 @@ int main(void)
 		TEST(an_array_has_a_file_to_itself),
 		TEST(hanging_up),
 		TEST(a_full_disk),
+		TEST(nobodys_circuit),
 		TEST(filters_are_passed_on),
 		TEST(wrong_usage),
 	};
