@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <math.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -201,6 +202,70 @@ static void narrow(void **state)
 	}
 }
 
+/* n samples: base, and behind it what is tail at most for nearly all, in
+ * thousandths; the slowest of them are late. */
+struct path {
+	uint64_t base, tail;
+	int late; /* in 10,000 */
+	uint64_t how_late;
+};
+
+static uint64_t draw(const struct path *path, int i, uint64_t *x)
+{
+	double u;
+
+	*x = *x * 6364136223846793005ULL + 1442695040888963407ULL;
+	u = (double)((*x >> 33) + 1) / (double)(1ULL << 31);
+	if (i % 10000 < path->late)
+		return path->base + (uint64_t)(u * (double)path->how_late);
+	return path->base - (uint64_t)(log(u) / 6 * (double)path->tail);
+}
+
+/* Paths as there are: all of their samples lie in a bucket or two, but for some
+ * that are late.  Half a bucket would be 1 ms at 30, and 3 ms at 80. */
+static void paths(void **state)
+{
+	enum { N = 20000 };
+	static const struct path all_paths[] = {
+		{30 * MS, MS / 10, 0, 0},
+		{30 * MS, MS / 10, 10, 3 * MS},
+		{30 * MS, MS / 4, 5, 60 * MS},
+		{10 * MS, MS / 4, 0, 0},
+		{10 * MS, MS / 4, 20, 10 * MS},
+		{31430 * (MS / 1000), MS / 10, 10, 10 * MS}, /* at an edge */
+		{80 * MS, MS / 5, 0, 0},
+		{80 * MS, MS / 5, 10, 20 * MS},
+		{MS / 2, MS / 10, 0, 0},
+	};
+	static uint64_t all[N];
+	struct rtt_stats got;
+	uint64_t x = 4711;
+	size_t at;
+	int i;
+
+	(void)state;
+	for (at = 0; at < sizeof(all_paths) / sizeof(all_paths[0]); at++) {
+		struct rtt_samples samples = {};
+
+		for (i = 0; i < N; i++) {
+			all[i] = draw(&all_paths[at], i, &x);
+			samples.bucket[rtt_bucket(all[i])]++;
+			samples.sum += all[i];
+		}
+		qsort(all, N, sizeof(all[0]), by_size);
+		samples.min = (uint32_t)(all[0] >> RTT_UNIT_SHIFT);
+		samples.max = (uint32_t)(all[N - 1] >> RTT_UNIT_SHIFT);
+		rtt_stats_of(&samples, &got);
+		assert_in_range(got.p50, all[N / 2] - MS / 10,
+				all[N / 2] + MS / 10);
+		assert_in_range(got.p99, all[N * 99 / 100] - MS / 2,
+				all[N * 99 / 100] + MS +
+					all[N * 99 / 100] / 100);
+		assert_true(got.min <= got.p50 && got.p50 <= got.p90 &&
+			    got.p90 <= got.p99 && got.p99 <= got.max);
+	}
+}
+
 static void few(void **state)
 {
 	struct rtt_samples samples = {}, both = {};
@@ -360,6 +425,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(percentiles),
 		cmocka_unit_test(narrow),
+		cmocka_unit_test(paths),
 		cmocka_unit_test(few),
 		cmocka_unit_test_setup_teardown(rotation, begin, end),
 		cmocka_unit_test_setup_teardown(steady, begin, end),
