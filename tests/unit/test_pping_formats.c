@@ -266,6 +266,31 @@ static void losses(void **state)
 		     "lqosctl: lqosd went away\n");
 }
 
+static void traffic(void **state)
+{
+#define TRAFFIC_COLUMNS                                         \
+	"\"network\",\"protocol\",\"rx_packets\",\"rx_bytes\"," \
+	"\"tx_packets\",\"tx_bytes\""
+	const char *const lines[] = {
+		FRAME(PPING_TRAFFIC, 0, TRAFFIC_COLUMNS,
+		      "[\"192.0.0.0\",\"UDP\",3,300,4,400]", 0),
+		NULL,
+	};
+
+	run_words(*state, consent, lines,
+		  WORDS("-F", "jsonl", "-a", "9", "-4", "20", "side=access"));
+	assert_non_null(strstr(out,
+			       "\"ip_prefix\":\"192.0.0.0/20\",\"rx_stats\":{"
+			       "\"other\":{\"packets\":3,\"bytes\":300}},"
+			       "\"tx_stats\":{\"other\":{\"packets\":4,"
+			       "\"bytes\":400}}}\n"));
+	assert_non_null(strstr(out, "{\"UDP\":{\"packets\":3,\"bytes\":300}}"));
+	/* Traffic is of no side. */
+	assert_non_null(strstr(heard,
+			       "\"topic\":\"pping.traffic\",\"params\":{"
+			       "\"ipv4_prefix\":20,\"ipv6_prefix\":48}"));
+}
+
 /* ---- Ends ---------------------------------------------------------------- */
 
 static void nothing_at_all(void **state)
@@ -543,6 +568,7 @@ int main(void)
 		TEST(columns_by_name),
 		TEST(other_frames),
 		TEST(losses),
+		TEST(traffic),
 		TEST(nothing_at_all),
 		TEST(signals),
 		TEST(the_module_stops),
