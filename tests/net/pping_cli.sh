@@ -217,6 +217,21 @@ no_round_trips()
 		"$(($(datagrams "$file" rx_stats) < 10))" 1
 }
 
+# What a sample tells of its flow is since somebody watches: those of before are
+# gone for some ticks.
+since_watched()
+{
+	local file=$LAB_DIR/since.jsonl
+
+	sleep 6
+	ctl pping side=access proto=tcp "ip=$ADDRESS4" --format jsonl \
+		--seconds 5 >"$file"
+	near "a flow's payload since somebody watches" "$(rtts "$file" \
+		"map(.sent_bytes) | max")" 1100000 250
+	is "... and nothing of before" "$(rtts "$file" \
+		"map(.sent_bytes) | min < 400000")" true
+}
+
 for_scripts()
 {
 	local text class
@@ -271,7 +286,7 @@ without_daemon()
 	like "... says why" "$(<"$LAB_DIR/err")" "^xdp_pping: no lqosd listens"
 }
 
-net_plan 41
+net_plan 43
 network || bail "no network"
 programs || bail "no programs"
 beside_lqosctl
@@ -281,6 +296,7 @@ traffic
 sleep 3
 single_ones
 reports
+since_watched
 for_scripts
 no_round_trips
 flows
