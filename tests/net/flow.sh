@@ -139,7 +139,7 @@ is "udp: nothing of it is TCP's" \
 SENT_AGAIN=$(($(sent_again) - BEFORE))
 COUNTED=$(jq '[.flows[].down_retransmits] | add' "$LAB_DIR/top.json")
 at_least "lossy: enough was sent again to tell" "$SENT_AGAIN" 20
-# The kernel counts a few that never come by.
+# Now and then a few are missing: 5 of 119 at most.
 near "lossy: sent again, by the sender's account" "$COUNTED" "$SENT_AGAIN" 80
 COUNTED=$(flow_of $LOSSY "$(port_of lossy)" .down_retransmits)
 near "lossy: the subscriber's count is that of his flows" \
