@@ -514,6 +514,7 @@ static __always_inline void look(const struct lqos_frame *f)
 	asm volatile("" : "+r"(outcome));
 	if (outcome == RTT_NONE && !pp_watched)
 		return;
+	/* Before Linux 6.3 what was not written of the stack cannot be read. */
 	if (outcome == RTT_NONE)
 		found = (struct found){};
 	finish(f, outcome, &found);

@@ -407,9 +407,8 @@ static __always_inline void flow_turn(struct lqos_flow *flow, __u32 index,
 		flow_tell(row, flow, index, LQOS_FLOW_OPENED, s);
 		closed = false;
 	}
-	*way &= ~LQOS_FLOW_SYN;
 	/* Who sends on has sent no reset: somebody between has. */
-	*way &= ~LQOS_FLOW_RST;
+	*way &= ~(LQOS_FLOW_SYN | LQOS_FLOW_RST);
 	if (s->tcp & TCP_FIN)
 		*way |= LQOS_FLOW_FIN;
 	if (s->tcp & TCP_RST)

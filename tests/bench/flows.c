@@ -336,6 +336,7 @@ static int load_pping(struct set *set)
 	       bpf_map__set_max_entries(pp->maps.pp_evicted,
 					set->table->cpus) ?:
 	       bpf_map__set_max_entries(pp->maps.pp_lost, set->table->cpus) ?:
+	       bpf_map__set_max_entries(pp->maps.pp_ecn, set->table->cpus) ?:
 	       datapath_bind(set->table, pp->obj) ?:
 	       pping_bpf__load(pp);
 }
