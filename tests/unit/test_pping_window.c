@@ -218,7 +218,7 @@ static uint64_t draw(const struct path *path, int i, uint64_t *x)
 	u = (double)((*x >> 33) + 1) / (double)(1ULL << 31);
 	if (i % 10000 < path->late)
 		return path->base + (uint64_t)(u * (double)path->how_late);
-	return path->base - (uint64_t)(log(u) / 6 * (double)path->tail);
+	return path->base + (uint64_t)(-log(u) / 6 * (double)path->tail);
 }
 
 /* Paths as there are: all of their samples lie in a bucket or two, but for some
