@@ -9,14 +9,6 @@
 /* Somebody wants to know the last of flows, too. */
 volatile __u32 fl_watched;
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct fl_flow);
-} fl_flows SEC(".maps") LQOS_FRESH;
-
 /* By subscriber slot. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -205,16 +197,14 @@ static __always_inline void count(const struct lqos_frame *f)
 {
 	enum lqos_direction direction = lqos_direction(&f->pkt);
 	struct lqos_flow *flow = lqos_flow_of(&f->pkt);
-	__u32 index = f->pkt.flow, second;
 	struct fl_half *half;
 	struct fl_flow *fl;
+	__u32 second;
 	__u64 now;
 
 	if (!flow)
 		return;
-	fl = bpf_map_lookup_elem(&fl_flows, &index);
-	if (!fl)
-		return;
+	fl = lqos_flow_part_of(flow);
 	now = flow->last_seen;
 	half = &fl->half[direction];
 	if (half->generation != f->pkt.generation)

@@ -33,6 +33,7 @@ enum fl_flags {
 
 enum { FL_SECOND_SHIFT = 30, FL_MOMENT_SHIFT = 22 };
 
+/* Its part of a flow's record. */
 struct fl_flow {
 	struct fl_half half[2]; /* by enum lqos_direction */
 };

@@ -32,9 +32,6 @@ volatile __u32 pp_watched; /* enum pp_watch; written by user space */
 PP_MAP(pp_hists, struct pp_hist, BPF_F_MMAPABLE);
 /* All of what each CPU has seen. */
 PP_MAP(pp_totals, struct pp_hist, BPF_F_MMAPABLE);
-/* By flow slot. */
-PP_MAP(pp_flows, struct rtt_flow, LQOS_ALIGNED) LQOS_FRESH;
-PP_MAP(pp_times, struct pp_times, BPF_F_MMAPABLE) LQOS_FRESH;
 /* By hash. */
 PP_MAP(pp_syns, struct rtt_syn, LQOS_ALIGNED) LQOS_FRESH;
 PP_MAP(pp_probes, struct rtt_probe, LQOS_ALIGNED) LQOS_FRESH;
@@ -248,13 +245,18 @@ static __always_inline struct rtt_syn *find_syn(const struct lqos_frame *f,
 	return bpf_map_lookup_elem(&pp_syns, &index);
 }
 
-static __always_inline void empty(struct rtt_flow *flow, struct pp_times *times,
-				  __u32 generation)
+/* The packet's flow; NULL: it is in none. */
+static __always_inline struct pp_flow *flow_of(const struct lqos_frame *f)
 {
-	*flow = (struct rtt_flow){};
-	flow->half[0].generation = generation;
-	flow->half[1].generation = generation;
-	*times = (struct pp_times){.generation = generation};
+	struct lqos_flow *flow = lqos_flow_of(&f->pkt);
+
+	return flow ? lqos_flow_part_of(flow) : NULL;
+}
+
+static __always_inline struct rtt_flow *rtt_of(struct pp_flow *flow)
+{
+	_Static_assert(sizeof(flow->rtt) == sizeof(struct rtt_flow), "layout");
+	return (struct rtt_flow *)flow->rtt;
 }
 
 /* Is it the slot's flow that we know? */
@@ -265,16 +267,28 @@ static __always_inline bool is_fresh(const struct rtt_flow *flow,
 	       (__u16)f->pkt.generation;
 }
 
+static __always_inline void empty(struct pp_flow *flow, __u32 generation)
+{
+	struct rtt_flow *rtt = rtt_of(flow);
+
+	*rtt = (struct rtt_flow){};
+	rtt->half[0].generation = generation;
+	rtt->half[1].generation = generation;
+	flow->times = (struct pp_times){.generation = generation};
+}
+
 /* ---- For those who watch ------------------------------------------------- */
 
 /* Of a flow; what was before another's, begins anew. */
 static __always_inline struct pp_times *find_times(const struct lqos_frame *f)
 {
-	__u32 index = f->pkt.flow;
+	struct pp_flow *flow = flow_of(f);
 	struct pp_times *times;
 
-	times = index ? bpf_map_lookup_elem(&pp_times, &index) : NULL;
-	if (times && times->generation != f->pkt.generation)
+	if (!flow)
+		return NULL;
+	times = &flow->times;
+	if (times->generation != f->pkt.generation)
 		*times = (struct pp_times){.generation = f->pkt.generation};
 	return times;
 }
@@ -347,24 +361,22 @@ static __noinline int look_syn(const struct lqos_frame *f, struct found *out)
 /* A flow's first packet that we see, which is no SYN. */
 static __noinline int begin(const struct lqos_frame *f, struct found *out)
 {
-	__u32 index = f->pkt.flow, tag;
+	struct pp_flow *flow = flow_of(f);
 	enum rtt_outcome outcome;
 	struct rtt_segment s;
-	struct rtt_flow *flow;
 	struct rtt_syn *syn;
+	__u32 tag;
 
 	*out = (struct found){};
-	flow = bpf_map_lookup_elem(&pp_flows, &index);
-	out->times = bpf_map_lookup_elem(&pp_times, &index);
-	if (!flow || !out->times ||
-	    segment_read(f->data, f->data_end, &f->pkt, &s))
+	if (!flow || segment_read(f->data, f->data_end, &f->pkt, &s))
 		return RTT_NONE;
-	empty(flow, out->times, f->pkt.generation);
+	out->times = &flow->times;
+	empty(flow, f->pkt.generation);
 	syn = find_syn(f, &tag);
 	if (!syn)
 		return RTT_NONE;
-	outcome = rtt_established(flow, (void *)out->times, syn, tag, &s,
-				  &out->sample);
+	outcome = rtt_established(rtt_of(flow), (void *)out->times, syn, tag,
+				  &s, &out->sample);
 	if (outcome != RTT_NONE)
 		out->times->shaken = 1;
 	return outcome;
@@ -374,18 +386,18 @@ static __noinline int answered(const struct lqos_frame *f,
 			       enum rtt_outcome outcome, __u64 ns, bool inexact,
 			       struct found *out)
 {
-	__u32 index = f->pkt.flow, options;
+	struct pp_flow *flow = flow_of(f);
 	struct rtt_segment s;
-	struct rtt_flow *flow;
+	__u32 options;
 
 	*out = (struct found){.sample = {ns, RTT_ACK, inexact}};
-	flow = bpf_map_lookup_elem(&pp_flows, &index);
-	out->times = bpf_map_lookup_elem(&pp_times, &index);
-	if (!flow || !out->times ||
+	if (!flow ||
 	    segment_header(f->data, f->data_end, &f->pkt, &s, &options))
 		return RTT_NONE;
+	out->times = &flow->times;
 	if (outcome == RTT_SAMPLE)
-		outcome = rtt_judge(flow, (void *)out->times, &s, &out->sample);
+		outcome = rtt_judge(rtt_of(flow), (void *)out->times, &s,
+				    &out->sample);
 	return outcome;
 }
 
@@ -394,7 +406,6 @@ static __always_inline enum rtt_outcome look_tcp(const struct lqos_frame *f,
 {
 	enum rtt_outcome outcome = RTT_NONE;
 	struct rtt_sample sample = {};
-	__u32 index = f->pkt.flow;
 	struct lqos_flow *known;
 	struct rtt_segment s;
 	struct rtt_flow *flow;
@@ -404,9 +415,9 @@ static __always_inline enum rtt_outcome look_tcp(const struct lqos_frame *f,
 	if (s.flags & RTT_SYN)
 		return look_syn(f, found);
 	known = lqos_flow_of(&f->pkt);
-	flow = bpf_map_lookup_elem(&pp_flows, &index);
-	if (!known || !flow)
+	if (!known)
 		return RTT_NONE;
+	flow = rtt_of(lqos_flow_part_of(known));
 	s.coarse = known->last_seen >> RTT_UNIT_SHIFT;
 	if (f->segment && f->segment < s.len)
 		s.first = f->segment;
@@ -449,21 +460,19 @@ look_probe(const struct lqos_frame *f, enum rtt_kind kind, struct found *out)
 static __always_inline enum rtt_outcome look_quic(const struct lqos_frame *f,
 						  struct found *out)
 {
-	__u32 index = f->pkt.flow, cid = 0;
-	struct pp_times *times;
-	struct rtt_flow *flow;
+	struct pp_flow *flow = flow_of(f);
 	enum rtt_quic type;
+	__u32 cid = 0;
 
-	flow = bpf_map_lookup_elem(&pp_flows, &index);
-	times = bpf_map_lookup_elem(&pp_times, &index);
-	if (!index || !flow || !times)
+	if (!flow)
 		return RTT_NONE;
-	out->times = times;
-	if (is_fresh(flow, f))
-		empty(flow, times, f->pkt.generation);
+	out->times = &flow->times;
+	if (is_fresh(rtt_of(flow), f))
+		empty(flow, f->pkt.generation);
 	type = quic_read(f->data, f->data_end, f->pkt.l4_off + LQOS_UDP_HEADER,
 			 &cid);
-	return rtt_quic(flow, lqos_direction(&f->pkt), type, cid, &out->sample);
+	return rtt_quic(rtt_of(flow), lqos_direction(&f->pkt), type, cid,
+			&out->sample);
 }
 
 static __always_inline bool has_port(const struct lqos_frame *f, __u16 port)

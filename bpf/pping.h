@@ -44,8 +44,7 @@ struct pp_set {
 	struct pp_prefix prefix[PP_WAYS];
 };
 
-/* Of a flow, by its slot: what is touched with a sample, or while somebody
- * watches. */
+/* Of a flow: what is touched with a sample, or while somebody watches. */
 struct pp_times {
 	__u32 min[PP_SIDES]; /* as rtt.h's struct rtt_times: in 64 ns */
 	__u32 last[PP_SIDES];
@@ -59,6 +58,12 @@ struct pp_times {
 	/* Payload, by direction, since somebody began to watch. */
 	__u64 bytes[2];
 	__u32 packets[2];
+};
+
+/* pping's part of a flow's record. */
+struct pp_flow {
+	__u64 rtt[8]; /* rtt.h's struct rtt_flow, touched by each packet */
+	struct pp_times times;
 };
 
 /* What is done beside measuring, for those who watch. */
@@ -94,6 +99,7 @@ struct pp_event {
 _Static_assert(sizeof(struct pp_side_hist) == 704, "eleven cache lines");
 _Static_assert(sizeof(struct pp_prefix) == 736, "layout");
 _Static_assert(sizeof(struct pp_times) == 64, "a cache line");
+_Static_assert(sizeof(struct pp_flow) == 128, "two cache lines");
 _Static_assert(sizeof(struct pp_event) == 112, "layout");
 #endif
 

@@ -74,6 +74,7 @@ struct lqos_ctx {
 	struct core *core;
 	const char *name;
 	uint32_t index; /* place in the chains: 1.. in start order; core: 0 */
+	uint32_t flow_part; /* where its part of a flow's record is; 0: none */
 	struct core_owned *owned; /* newest first */
 	bool releasing;
 };
@@ -250,7 +251,7 @@ void core_loop_stats(const struct core_loop *loop, struct core_loop_stats *out);
 struct core_module_info {
 	char path[PATH_MAX];
 	char name[32], version[16], description[96], needs[96], after[96];
-	uint32_t abi, size, flags;
+	uint32_t abi, size, flags, flow_bytes;
 };
 
 /*
@@ -307,6 +308,8 @@ int core_loader_load(struct core_loader *loader, const char *names,
 		     const struct core_config *config);
 /* The OR of the flags of all loaded modules. */
 uint32_t core_loader_flags(const struct core_loader *loader);
+/* What a flow's record has, with the parts of all loaded modules. */
+uint32_t core_loader_flow_bytes(const struct core_loader *loader);
 /* start() in order; on failure what was started is stopped again. */
 int core_loader_start(struct core_loader *loader);
 /* Loaded modules in start order. */
@@ -619,7 +622,7 @@ int core_datapath_remember(struct core *core);
 /* Finds the interfaces, loads the entry programs and makes the chains, as the
  * modules' flags (enum lqos_module_flags) want it.  Nothing is attached yet. */
 int core_datapath_new(struct core_datapath **out, struct core *core,
-		      uint32_t flags);
+		      uint32_t flags, uint32_t flow_bytes);
 /* Nothing is detached when it is freed, or unpinned when core->pins are closed:
  * for whoever starts next. */
 void core_datapath_leave(struct core_datapath *datapath);

@@ -309,7 +309,7 @@ static int build(struct core_datapath *dp)
 }
 
 int core_datapath_new(struct core_datapath **out, struct core *core,
-		      uint32_t flags)
+		      uint32_t flags, uint32_t flow_bytes)
 {
 	struct core_datapath *dp = calloc(1, sizeof(*dp));
 	int i, rc;
@@ -321,6 +321,7 @@ int core_datapath_new(struct core_datapath **out, struct core *core,
 	dp->adopts = core_slots_remembers(core_registry_slots(core->registry));
 	dp->steered = flags & LQOS_MODULE_STEERS;
 	dp->tracks = flags & LQOS_MODULE_FLOWS;
+	dp->flow_bytes = flow_bytes;
 	dp->cpumap_fd = -1;
 	for (i = 0; i < STAGES; i++)
 		dp->chains[i].tail_fd = -1;

@@ -259,7 +259,8 @@ struct core_datapath {
 	struct bpf_link *losses[LOSSES]; /* tracepoints that tell of them */
 	int scratch_fd;
 	int flows_fd;
-	const struct lqos_flow *flows;	     /* by slot; NULL: not tracked */
+	uint32_t flow_bytes;		     /* of a flow's record */
+	void *flows;			     /* by slot; NULL: not tracked */
 	const struct dp_flow_row *flow_rows; /* by CPU */
 	struct flow_watcher *watchers;	     /* of flows */
 	uint32_t possible_cpus;

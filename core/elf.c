@@ -117,6 +117,7 @@ static int take(const Elf_Data *data, struct core_module_info *info, char *why,
 	memcpy(info->needs, module.needs, sizeof(info->needs));
 	memcpy(info->after, module.after, sizeof(info->after));
 	info->flags = module.flags;
+	info->flow_bytes = module.flow_bytes;
 	return 0;
 }
 

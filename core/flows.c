@@ -57,6 +57,8 @@ int flows_prepare(struct core_datapath *dp)
 	return bpf_map__set_max_entries(skel->maps.dp_buckets, buckets) ?:
 	       bpf_map__set_max_entries(skel->maps.lqos_flows,
 					flows_slots(dp)) ?:
+	       bpf_map__set_value_size(skel->maps.lqos_flows,
+				       dp->flow_bytes) ?:
 	       bpf_map__set_max_entries(skel->maps.dp_flow_rows,
 					dp->possible_cpus) ?:
 	       bpf_map__set_max_entries(skel->maps.dp_flow_events,
@@ -272,8 +274,7 @@ int flows_add(struct core_datapath *dp)
 
 /* ---- What modules have of it --------------------------------------------- */
 
-uint32_t lqos_flows(struct lqos_ctx *ctx, const struct lqos_flow **flows,
-		    uint32_t *slots)
+uint32_t lqos_flows(struct lqos_ctx *ctx, struct lqos_flow_table *table)
 {
 	const struct core_datapath *dp = ctx->core->datapath;
 	uint32_t next;
@@ -281,9 +282,13 @@ uint32_t lqos_flows(struct lqos_ctx *ctx, const struct lqos_flow **flows,
 	if (!dp || !dp->flows)
 		return 0;
 	next = dp->skel->data->dp_flow_next;
-	*flows = dp->flows;
-	*slots = flows_slots(dp);
-	return next < *slots ? next : *slots;
+	*table = (struct lqos_flow_table){
+		.records = dp->flows,
+		.slots = flows_slots(dp),
+		.record_bytes = dp->flow_bytes,
+		.part = ctx->flow_part,
+	};
+	return next < table->slots ? next : table->slots;
 }
 
 static void forget_watcher(void *arg)

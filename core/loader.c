@@ -6,6 +6,7 @@
 
 #include "core/cleanup.h"
 #include "core/core.h"
+#include "core/lqos/packet.h"
 
 #define SELF "core"
 
@@ -84,6 +85,30 @@ static int check_steering(const struct core_loader *loader)
 		first = module;
 	}
 	return 0;
+}
+
+/* Where in a flow's record its part begins, which is on a cache line. */
+static uint32_t flow_part(const struct core_loader *loader,
+			  const struct core_module *module)
+{
+	uint32_t at = sizeof(struct lqos_flow);
+
+	for (size_t i = 0; i < loader->n && loader->modules[i] != module; i++)
+		at += (loader->modules[i]->info.flow_bytes + 63) / 64 * 64;
+	return at;
+}
+
+static int check_flow_bytes(const struct core_module_info *info)
+{
+	if (info->flow_bytes <= LQOS_FLOW_BYTES_MAX &&
+	    (!info->flow_bytes || info->flags & LQOS_MODULE_FLOWS))
+		return 0;
+	core_log(SELF, LQOS_ERR,
+		 "module %s: flow_bytes is %u, expected at most %u, and "
+		 "LQOS_MODULE_FLOWS among its flags: correct its LQOS_MODULE() "
+		 "and rebuild it",
+		 info->name, info->flow_bytes, LQOS_FLOW_BYTES_MAX);
+	return -EINVAL;
 }
 
 /* ---- Order -------------------------------------------------------------- */
@@ -182,6 +207,7 @@ static int open_module(struct core_module *module)
 	}
 	/* What was checked came from the section: it has to be the same. */
 	if (entry->abi != info->abi || entry->size != info->size ||
+	    entry->flow_bytes != info->flow_bytes ||
 	    strcmp(entry->name, info->name) || !entry->start) {
 		core_log(SELF, LQOS_ERR,
 			 "module %s: %s of %s is not what its section %s "
@@ -205,6 +231,8 @@ static int configure(struct core_loader *loader, struct core_module *module,
 	rc = core_ctx_new(&module->ctx, loader->core, name, index);
 	if (rc)
 		return rc;
+	if (module->info.flow_bytes)
+		module->ctx->flow_part = flow_part(loader, module);
 	module->config = calloc(1, entry->config_size + 1);
 	if (!module->config)
 		return -ENOMEM;
@@ -292,7 +320,9 @@ int core_loader_load(struct core_loader *loader, const char *names,
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < loader->n; i++)
-		keep_first(&rc, check_needs(loader, loader->modules[i]));
+		keep_first(&rc, check_needs(loader, loader->modules[i])
+					?: check_flow_bytes(
+						   &loader->modules[i]->info));
 	keep_first(&rc, check_steering(loader));
 	keep_first(&rc, order(loader));
 	if (rc)
@@ -427,6 +457,11 @@ uint32_t core_loader_flags(const struct core_loader *loader)
 	for (size_t i = 0; i < loader->n; i++)
 		flags |= loader->modules[i]->info.flags;
 	return flags;
+}
+
+uint32_t core_loader_flow_bytes(const struct core_loader *loader)
+{
+	return flow_part(loader, NULL);
 }
 
 size_t core_loader_count(const struct core_loader *loader)

@@ -404,7 +404,8 @@ static int start_traffic(struct daemon *d)
 	int rc;
 
 	rc = core_datapath_new(&core->datapath, core,
-			       core_loader_flags(core->loader));
+			       core_loader_flags(core->loader),
+			       core_loader_flow_bytes(core->loader));
 	if (!rc)
 		rc = core_loader_start(core->loader);
 	if (!rc)

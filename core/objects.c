@@ -94,14 +94,18 @@ void datapath_set_type(const struct core_datapath *dp, struct bpf_program *prog,
 							    : BPF_XDP);
 }
 
-/* A map of the core has grown, or the module is newer. */
-static bool same_value_size(const struct bpf_map *map, int fd)
+/* Else a map of the core has grown, or the module is newer.  What has no type
+ * is a record that others' parts may be behind. */
+static bool value_fits(const struct bpf_map *map, int fd)
 {
+	uint32_t want = bpf_map__value_size(map), len;
 	struct bpf_map_info info = {};
-	uint32_t len = sizeof(info);
 
-	return !bpf_obj_get_info_by_fd(fd, &info, &len) &&
-	       info.value_size == bpf_map__value_size(map);
+	len = sizeof(info);
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return false;
+	return bpf_map__btf_value_type_id(map) ? info.value_size == want
+					       : info.value_size >= want;
 }
 
 static int bind_core_maps(const struct core_datapath *dp, const char *who,
@@ -122,8 +126,7 @@ static int bind_core_maps(const struct core_datapath *dp, const char *who,
 					 "are the core's, and it has none of "
 					 "that name in this run",
 					 name);
-		rc = same_value_size(map, fd) ? bpf_map__reuse_fd(map, fd)
-					      : -EPROTO;
+		rc = value_fits(map, fd) ? bpf_map__reuse_fd(map, fd) : -EPROTO;
 		if (rc)
 			return core_fail(
 				who, rc,
@@ -164,6 +167,9 @@ int lqos_bpf_prepare(struct lqos_ctx *ctx, struct bpf_object *obj)
 	if (!rc)
 		rc = datapath_set_rodata(obj, "lqos_shared",
 					 !dp->steered || dp->one_interface);
+	/* Of no use to a module without a part, and left out by clang. */
+	if (!rc && ctx->flow_part)
+		rc = datapath_set_rodata(obj, "lqos_flow_part", ctx->flow_part);
 	if (rc)
 		return core_fail(ctx->name, rc,
 				 "%s: no lqos_self and lqos_shared "

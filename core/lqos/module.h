@@ -23,8 +23,8 @@ extern "C" {
 #endif
 
 /* Equal major, and a minor not newer than the daemon's: the module loads. */
-#define LQOS_ABI_MAJOR	  1
-#define LQOS_ABI_MINOR	  1
+#define LQOS_ABI_MAJOR	  2
+#define LQOS_ABI_MINOR	  0
 #define LQOS_ABI	  ((uint32_t)LQOS_ABI_MAJOR << 16 | LQOS_ABI_MINOR)
 
 #define LQOS_API	  __attribute__((visibility("default")))
@@ -96,6 +96,8 @@ enum lqos_module_flags {
 	LQOS_MODULE_FLOWS = 2,
 };
 
+enum { LQOS_FLOW_BYTES_MAX = 1024 };
+
 /*
  * The descriptor.  Its strings are arrays, so that `lqosd --list-modules` and
  * the loader's checks read them out of the file without executing any of it.
@@ -110,7 +112,9 @@ struct lqos_module {
 	char needs[96]; /* "a,b": must be running before; else no start */
 	char after[96]; /* "a,b": order only, where they are configured */
 	uint32_t flags; /* enum lqos_module_flags */
-	uint32_t reserved;
+	/* With LQOS_MODULE_FLOWS: what it keeps of each flow, beside what other
+	 * modules do; at most LQOS_FLOW_BYTES_MAX. */
+	uint32_t flow_bytes;
 
 	const struct lqos_option *options; /* ends in LQOS_OPTIONS_END */
 	size_t config_size;		   /* of the struct they fill */
@@ -541,15 +545,39 @@ LQOS_API int lqos_changes(struct lqos_ctx *ctx,
 struct lqos_flow_key;	/* lqos/packet.h */
 struct lqos_flow;	/* lqos/packet.h */
 struct lqos_flow_event; /* lqos/packet.h */
+/* The records of flows by slot, as the programs write them, 0 being none. */
+struct lqos_flow_table {
+	void *records;
+	uint32_t slots; /* how many there can be: the size of arrays by flow */
+	uint32_t record_bytes;
+	uint32_t part; /* where in a record this module's begins; 0: none */
+	uint32_t reserved;
+};
+
 /*
- * Flows by slot, as the programs write them, 0 being none: what is read may
- * change meanwhile, so look at used and generation again afterwards.  *slots is
- * how many there can be, and the size of a module's arrays by flow; how many of
- * them have been in use so far is returned.  0: no module has
- * LQOS_MODULE_FLOWS.
+ * What is read may change meanwhile: look at used and generation again
+ * afterwards.  How many slots have been in use so far is returned.  0, and
+ * *table is untouched: no module has LQOS_MODULE_FLOWS.
  */
 LQOS_API uint32_t lqos_flows(struct lqos_ctx *ctx,
-			     const struct lqos_flow **flows, uint32_t *slots);
+			     struct lqos_flow_table *table);
+
+/* index: below slots. */
+static inline const struct lqos_flow *
+lqos_flow_at(const struct lqos_flow_table *table, uint32_t index)
+{
+	return (const struct lqos_flow *)((char *)table->records +
+					  (size_t)index * table->record_bytes);
+}
+
+/* What this module's programs have by lqos_flow_part_of(). */
+static inline void *lqos_flow_part_at(const struct lqos_flow_table *table,
+				      uint32_t index)
+{
+	return (char *)table->records + (size_t)index * table->record_bytes +
+	       table->part;
+}
+
 /* fn hears which flows open and end, within 100 ms, while it is told so; what
  * could not be told is counted. */
 LQOS_API int lqos_flows_watch(struct lqos_ctx *ctx,

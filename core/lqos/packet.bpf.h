@@ -27,6 +27,8 @@
 /* Set by lqos_bpf_prepare(), constants to the verifier. */
 const volatile __u32 lqos_self;	  /* this module's place in every chain */
 const volatile __u32 lqos_shared; /* 1: several CPUs may touch one slot */
+/* Where in a flow's record the part of this module begins. */
+const volatile __u32 lqos_flow_part;
 
 #define LQOS_CHAIN_MAX 32 /* the kernel allows 33 tail calls a packet */
 
@@ -62,14 +64,19 @@ struct {
 	__type(value, struct lqos_packet);
 } lqos_scratch SEC(".maps") LQOS_FRESH;
 
-/* By slot, as struct lqos_packet's flow.  Of one entry where no module has
- * LQOS_MODULE_FLOWS. */
+/*
+ * The records of flows by slot, as struct lqos_packet's flow: each begins with
+ * struct lqos_flow, and behind it come the parts of the modules.  What a packet
+ * needs of its flow lies together, so that it costs one miss of the TLB, not
+ * one a module.  Its size is the daemon's to know, so there is no type.  Of one
+ * entry where no module has LQOS_MODULE_FLOWS.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(map_flags, LQOS_ALIGNED);
 	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct lqos_flow);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct lqos_flow));
 } lqos_flows SEC(".maps") LQOS_FRESH;
 
 /*
@@ -93,15 +100,21 @@ lqos_direction(const struct lqos_packet *pkt)
 	return pkt->flags & LQOS_PACKET_UP ? LQOS_UP : LQOS_DOWN;
 }
 
-/* The flow of a packet; NULL: it is in none.  A module that keeps something of
- * each flow has an array of as many entries, and starts afresh in the entry of
- * pkt->flow when pkt->generation is not what it noted there. */
+/* The flow of a packet; NULL: it is in none. */
 static __always_inline struct lqos_flow *
 lqos_flow_of(const struct lqos_packet *pkt)
 {
 	__u32 index = pkt->flow;
 
 	return index ? bpf_map_lookup_elem(&lqos_flows, &index) : NULL;
+}
+
+/* What this module keeps of a flow: the flow_bytes of its LQOS_MODULE(), from a
+ * cache line on.  It starts afresh there when pkt->generation is not what it
+ * noted: what it finds is of the flow that had the slot before, or zeros. */
+static __always_inline void *lqos_flow_part_of(struct lqos_flow *flow)
+{
+	return (void *)flow + lqos_flow_part;
 }
 
 /* Add to a counter that only this subscriber's CPU writes, or, where several

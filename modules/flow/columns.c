@@ -186,10 +186,8 @@ static const struct flow_column flow_columns[] = {
 
 int flow_add_columns(struct flow_module *m)
 {
-	const struct lqos_flow *flows;
 	struct flow_column *f;
 	struct column *c;
-	uint32_t slots;
 	size_t i;
 	int rc;
 
@@ -204,7 +202,7 @@ int flow_add_columns(struct flow_module *m)
 		c[i].m = m;
 		rc = lqos_column_add(m->ctx, &c[i].decl, &c[i]);
 	}
-	if (rc || !lqos_flows(m->ctx, &flows, &slots))
+	if (rc)
 		return rc;
 	f = calloc(N_OF(flow_columns), sizeof(*f));
 	rc = f ? lqos_defer(m->ctx, free, f) : -ENOMEM;

@@ -17,14 +17,8 @@ static void destroy_skel(void *skel)
 
 static int size_maps(struct flow_module *m)
 {
-	const struct lqos_flow *flows;
-	uint32_t slots;
-
-	if (!lqos_flows(m->ctx, &flows, &slots))
-		return -ENODEV;
 	m->cpus = lqos_possible_cpus(m->ctx);
-	return bpf_map__set_max_entries(m->skel->maps.fl_flows, slots) ?:
-	       bpf_map__set_max_entries(m->skel->maps.fl_slots,
+	return bpf_map__set_max_entries(m->skel->maps.fl_slots,
 					lqos_subscriber_slots(m->ctx)) ?:
 	       bpf_map__set_max_entries(m->skel->maps.fl_finals, FINALS_BYTES) ?:
 	       bpf_map__set_max_entries(m->skel->maps.fl_lost, m->cpus);
@@ -32,17 +26,15 @@ static int size_maps(struct flow_module *m)
 
 static int view_maps(struct flow_module *m)
 {
-	void *flows, *slots, *lost;
+	void *slots, *lost;
 	int rc;
 
-	rc = lqos_map_view(m->ctx, bpf_map__fd(m->skel->maps.fl_flows),
-			   &flows) ?:
-	     lqos_map_view(m->ctx, bpf_map__fd(m->skel->maps.fl_slots),
-			   &slots) ?:
-	     lqos_map_view(m->ctx, bpf_map__fd(m->skel->maps.fl_lost), &lost);
+	rc = lqos_map_view(m->ctx, bpf_map__fd(m->skel->maps.fl_slots), &slots)
+		     ?: lqos_map_view(m->ctx,
+				      bpf_map__fd(m->skel->maps.fl_lost),
+				      &lost);
 	if (rc)
 		return rc;
-	m->flows = flows;
 	m->slots = slots;
 	m->lost = lost;
 	return 0;
@@ -57,6 +49,8 @@ static int start(struct lqos_ctx *ctx, const void *config, void **state)
 	if (rc)
 		return rc;
 	m->ctx = ctx;
+	if (!lqos_flows(ctx, &m->table))
+		return lqos_fail(ctx, -ENODEV, "there is no table of flows");
 	m->skel = flow_bpf__open();
 	if (!m->skel)
 		return lqos_fail(ctx, -errno, "cannot open its BPF object");
@@ -89,4 +83,4 @@ static int start(struct lqos_ctx *ctx, const void *config, void **state)
 LQOS_MODULE(.name = "flow", .version = "1.0",
 	    .description = "Every flow: bytes, packets, rate, retransmissions",
 	    .after = "steering,throughput", .flags = LQOS_MODULE_FLOWS,
-	    .start = start);
+	    .flow_bytes = sizeof(struct fl_flow), .start = start);

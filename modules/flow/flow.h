@@ -14,9 +14,9 @@ struct flow_bpf;
 struct flow_module {
 	struct lqos_ctx *ctx;
 	struct flow_bpf *skel;
-	const struct fl_flow *flows; /* by flow slot */
-	const struct fl_tcp *slots;  /* by subscriber slot */
-	const uint64_t *lost;	     /* by CPU */
+	struct lqos_flow_table table; /* parts: struct fl_flow */
+	const struct fl_tcp *slots;   /* by subscriber slot */
+	const uint64_t *lost;	      /* by CPU */
 	uint32_t cpus;
 	struct loss *loss; /* by subscriber slot; columns.c */
 };

@@ -30,38 +30,35 @@ static void keep_own(struct fl_half half[2], uint32_t generation)
 void flow_halves(const struct flow_module *m, uint32_t index,
 		 struct fl_half out[2])
 {
-	const struct lqos_flow *flows;
-	uint32_t slots;
+	const struct fl_flow *counts = lqos_flow_part_at(&m->table, index);
 
-	out[0] = m->flows[index].half[0];
-	out[1] = m->flows[index].half[1];
-	if (index < lqos_flows(m->ctx, &flows, &slots))
-		keep_own(out, flows[index].generation);
+	out[0] = counts->half[0];
+	out[1] = counts->half[1];
+	keep_own(out, lqos_flow_at(&m->table, index)->generation);
 }
 
 int flow_read(const struct flow_module *m, uint32_t index,
 	      struct flow_copy *out)
 {
-	const struct lqos_flow *flows;
-	uint32_t slots, generation;
+	const struct lqos_flow *flow = lqos_flow_at(&m->table, index);
+	const struct fl_flow *counts = lqos_flow_part_at(&m->table, index);
 	struct flow_copy c;
+	uint32_t generation;
 	int i;
 
-	if (index >= lqos_flows(m->ctx, &flows, &slots))
-		return -ENOENT;
 	for (i = 0; i < TRIES; i++) {
-		generation = __atomic_load_n(&flows[index].generation,
-					     __ATOMIC_ACQUIRE);
-		c.flow = flows[index];
-		c.counts = m->flows[index];
+		generation =
+			__atomic_load_n(&flow->generation, __ATOMIC_ACQUIRE);
+		c.flow = *flow;
+		c.counts = *counts;
 		c.index = index;
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		if (!c.flow.used)
 			return -ENOENT;
 		if (c.flow.generation == generation &&
-		    __atomic_load_n(&flows[index].generation,
-				    __ATOMIC_RELAXED) == generation &&
-		    __atomic_load_n(&flows[index].used, __ATOMIC_RELAXED))
+		    __atomic_load_n(&flow->generation, __ATOMIC_RELAXED) ==
+			    generation &&
+		    __atomic_load_n(&flow->used, __ATOMIC_RELAXED))
 			break;
 	}
 	if (i == TRIES)

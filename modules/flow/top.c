@@ -142,12 +142,12 @@ static void search(const struct flow_module *m,
 		   const struct lqos_flow_filter *f, uint32_t column,
 		   struct picks *out)
 {
-	const struct lqos_flow *flows;
-	uint32_t slots, n = lqos_flows(m->ctx, &flows, &slots), i;
+	struct lqos_flow_table table;
+	uint32_t n = lqos_flows(m->ctx, &table), i;
 	uint64_t value, now = flow_now();
 
 	for (i = 1; i < n; i++) {
-		if (!matches(m, f, &flows[i], now))
+		if (!matches(m, f, lqos_flow_at(&table, i), now))
 			continue;
 		value = lqos_flow_value(m->ctx, column, i);
 		offer(out,
@@ -193,17 +193,17 @@ static int run_top(struct lqos_call *call, void *arg)
 	const char *name = json_string_value(sort) ?: "rate";
 	json_int_t limit = LIMIT, offset = 0;
 	const struct flow_module *m = arg;
-	const struct lqos_flow *flows;
 	struct picks picks = {};
 	struct lqos_flow_filter filter;
-	uint32_t column, slots, n = lqos_flows(m->ctx, &flows, &slots);
+	struct lqos_flow_table table;
+	uint32_t column, n = lqos_flows(m->ctx, &table);
 	int rc;
 
 	rc = read_filter(call, &filter);
 	if (!rc)
 		rc = read_number(call, "limit", 1, LIMIT_MAX, &limit);
 	if (!rc)
-		rc = read_number(call, "offset", 0, slots - 1, &offset);
+		rc = read_number(call, "offset", 0, table.slots - 1, &offset);
 	if (rc)
 		return rc;
 	if ((sort && !json_is_string(sort)) || find_column(m, name, &column))
@@ -236,17 +236,18 @@ static int run_count(struct lqos_call *call, void *arg)
 	uint32_t tcp = 0, udp = 0, icmp = 0, unknown = 0, one_way = 0,
 		 closed = 0;
 	const struct flow_module *m = arg;
-	const struct lqos_flow *flows, *f;
+	struct lqos_flow_table table;
+	const struct lqos_flow *f;
 	struct lqos_flow_filter filter;
 	uint64_t now = flow_now();
-	uint32_t slots, n, i;
+	uint32_t n, i;
 	int rc = read_filter(call, &filter);
 
 	if (rc)
 		return rc;
-	n = lqos_flows(m->ctx, &flows, &slots);
+	n = lqos_flows(m->ctx, &table);
 	for (i = 1; i < n; i++) {
-		f = &flows[i];
+		f = lqos_flow_at(&table, i);
 		if (!matches(m, &filter, f, now))
 			continue;
 		tcp += f->key.proto == IPPROTO_TCP;
@@ -264,7 +265,7 @@ static int run_count(struct lqos_call *call, void *arg)
 			  "udp", (json_int_t)udp, "icmp", (json_int_t)icmp,
 			  "of_unknown_hosts", (json_int_t)unknown, "one_way",
 			  (json_int_t)one_way, "closed", (json_int_t)closed,
-			  "room", (json_int_t)slots - 1));
+			  "room", (json_int_t)table.slots - 1));
 	return 0;
 }
 

@@ -117,7 +117,8 @@ static bool read_half(struct watch *w, const struct lqos_flow_event *event,
 		      uint32_t direction, struct fl_half *out)
 {
 	uint32_t index = event->index, generation = event->flow.generation;
-	struct fl_half half = w->m->flows[index].half[direction];
+	const struct fl_flow *counts = lqos_flow_part_at(&w->m->table, index);
+	struct fl_half half = counts->half[direction];
 	const struct fl_half *final;
 
 	if (half.generation == generation) {

@@ -145,12 +145,11 @@ struct flow_column {
 static uint64_t read_flow(uint32_t index, void *arg)
 {
 	const struct flow_column *c = arg;
-	const struct pp_times *t = &c->p->times[index];
-	uint32_t units = c->min ? t->min[c->side] : t->last[c->side], slots;
-	const struct lqos_flow *flows;
+	const struct pp_times *t = pping_times(c->p, index);
+	uint32_t units = c->min ? t->min[c->side] : t->last[c->side];
 
-	if (index >= lqos_flows(c->p->ctx, &flows, &slots) || !units ||
-	    flows[index].generation != t->generation)
+	if (!units ||
+	    lqos_flow_at(&c->p->table, index)->generation != t->generation)
 		return LQOS_NO_VALUE;
 	return (uint64_t)units << 6;
 }

@@ -87,17 +87,10 @@ static int set_constants(struct pping *p)
 
 static int size_maps(struct pping *p)
 {
-	const struct lqos_flow *flows;
-	uint32_t slots;
-
-	if (!lqos_flows(p->ctx, &flows, &slots))
-		return -ENODEV;
 	p->cpus = lqos_possible_cpus(p->ctx);
 	p->slots = lqos_subscriber_slots(p->ctx);
 	return bpf_map__set_max_entries(p->skel->maps.pp_hists, p->slots) ?:
 	       bpf_map__set_max_entries(p->skel->maps.pp_totals, p->cpus) ?:
-	       bpf_map__set_max_entries(p->skel->maps.pp_flows, slots) ?:
-	       bpf_map__set_max_entries(p->skel->maps.pp_times, slots) ?:
 	       bpf_map__set_max_entries(p->skel->maps.pp_syns, PP_SYNS) ?:
 	       bpf_map__set_max_entries(p->skel->maps.pp_probes, PP_PROBES) ?:
 	       bpf_map__set_max_entries(p->skel->maps.pp_prefixes,
@@ -116,7 +109,6 @@ static int view_maps(struct pping *p)
 	} maps[] = {
 		{p->skel->maps.pp_hists, (const void **)&p->hists},
 		{p->skel->maps.pp_totals, (const void **)&p->totals},
-		{p->skel->maps.pp_times, (const void **)&p->times},
 		{p->skel->maps.pp_prefixes, (const void **)&p->prefixes},
 		{p->skel->maps.pp_evicted, (const void **)&p->evicted},
 		{p->skel->maps.pp_lost, (const void **)&p->lost},
@@ -144,6 +136,8 @@ static int start(struct lqos_ctx *ctx, const void *config, void **state)
 		return rc;
 	p->ctx = ctx;
 	p->config = config;
+	if (!lqos_flows(ctx, &p->table))
+		return lqos_fail(ctx, -ENODEV, "there is no table of flows");
 	p->skel = pping_bpf__open();
 	if (!p->skel)
 		return lqos_fail(ctx, -errno, "cannot open its BPF object");
@@ -172,5 +166,5 @@ static int start(struct lqos_ctx *ctx, const void *config, void **state)
 LQOS_MODULE(.name = "pping", .version = "1.0",
 	    .description = "Round-trip times on either side, passively",
 	    .after = "steering,throughput,flow", .flags = LQOS_MODULE_FLOWS,
-	    .options = options, .config_size = sizeof(struct pping_config),
-	    .start = start);
+	    .flow_bytes = sizeof(struct pp_flow), .options = options,
+	    .config_size = sizeof(struct pping_config), .start = start);

@@ -29,9 +29,9 @@ struct pping {
 	struct lqos_ctx *ctx;
 	const struct pping_config *config;
 	struct pping_bpf *skel;
-	struct pp_hist *hists;	/* by subscriber slot */
-	struct pp_hist *totals; /* by CPU */
-	struct pp_times *times; /* by flow slot */
+	struct pp_hist *hists;	      /* by subscriber slot */
+	struct pp_hist *totals;	      /* by CPU */
+	struct lqos_flow_table table; /* parts: struct pp_flow */
 	const struct pp_set *prefixes;
 	const uint64_t *evicted, *lost; /* by CPU */
 	const struct pp_ecn *ecn;	/* by CPU */
@@ -40,6 +40,15 @@ struct pping {
 	struct window **windows; /* by subscriber slot; NULL: no samples yet */
 	struct window *total;
 };
+
+/* Of the flow that has the slot, or had it. */
+static inline struct pp_times *pping_times(const struct pping *p,
+					   uint32_t index)
+{
+	struct pp_flow *flow = lqos_flow_part_at(&p->table, index);
+
+	return &flow->times;
+}
 
 /* ---- window.c: histograms of the last seconds -----------------------------
  */

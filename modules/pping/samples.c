@@ -278,7 +278,7 @@ static void on_read_flows(bool on, void *arg)
 /* The flow may have gone since; then what is known of it has, too. */
 static bool was_shaken(const struct pping *p, const struct lqos_flow_event *e)
 {
-	const struct pp_times *times = &p->times[e->index];
+	const struct pp_times *times = pping_times(p, e->index);
 
 	return times->generation == e->flow.generation && times->shaken;
 }

@@ -47,11 +47,10 @@ struct traffic {
 /* So that all that is counted is of one time. */
 static void forget_counts(struct pping *p)
 {
-	const struct lqos_flow *flows;
-	uint32_t slots, n = lqos_flows(p->ctx, &flows, &slots), i;
+	uint32_t n = lqos_flows(p->ctx, &p->table), i;
 
 	for (i = 0; i < n; i++) {
-		struct pp_times *t = &p->times[i];
+		struct pp_times *t = pping_times(p, i);
 
 		memset(t->bytes, 0, sizeof(t->bytes));
 		memset(t->packets, 0, sizeof(t->packets));
@@ -91,15 +90,16 @@ static bool read_flow(const struct lqos_flow *flow, const struct pp_times *from,
 		       t->generation;
 }
 
-static void look_at(struct traffic *traffic, const struct lqos_flow *flow,
-		    uint32_t index)
+static void look_at(struct traffic *traffic, uint32_t index)
 {
+	const struct pping *p = traffic->p;
 	struct seen *seen = &traffic->seen[index];
 	struct record r = {};
 	struct pp_times t;
 	int i;
 
-	if (!read_flow(flow, &traffic->p->times[index], &t, &r))
+	if (!read_flow(lqos_flow_at(&p->table, index), pping_times(p, index),
+		       &t, &r))
 		return;
 	if (seen->generation != t.generation)
 		*seen = (struct seen){.generation = t.generation};
@@ -117,34 +117,32 @@ static void look_around(struct traffic *traffic)
 {
 	const struct lqos_snapshot *snapshot = lqos_snapshot(traffic->p->ctx);
 	uint64_t seq = snapshot ? lqos_snapshot_time(snapshot).seq : 0;
-	const struct lqos_flow *flows;
-	uint32_t slots, n, i;
+	uint32_t n, i;
 
 	if (!traffic->seen || seq == traffic->seq)
 		return;
 	traffic->seq = seq;
-	n = lqos_flows(traffic->p->ctx, &flows, &slots);
+	n = lqos_flows(traffic->p->ctx, &traffic->p->table);
 	for (i = 1; i < n; i++)
-		look_at(traffic, &flows[i], i);
+		look_at(traffic, i);
 }
 
 static void on_read(bool on, void *arg)
 {
 	struct traffic *traffic = arg;
 	struct pping *p = traffic->p;
-	const struct lqos_flow *flows;
-	uint32_t slots, n, i;
+	uint32_t n, i;
 
 	pping_watch(p, PP_WATCH_TRAFFIC, on);
 	free(traffic->seen);
 	traffic->seen = NULL;
 	if (!on)
 		return;
-	n = lqos_flows(p->ctx, &flows, &slots);
-	traffic->seen = calloc(slots, sizeof(*traffic->seen));
+	n = lqos_flows(p->ctx, &p->table);
+	traffic->seen = calloc(p->table.slots, sizeof(*traffic->seen));
 	/* What was counted for others is not of this reader's time. */
 	for (i = 1; traffic->seen && i < n; i++)
-		note(&traffic->seen[i], &p->times[i]);
+		note(&traffic->seen[i], pping_times(p, i));
 }
 
 /* ---- By network -----------------------------------------------------------
@@ -351,15 +349,12 @@ int pping_add_traffic(struct pping *p)
 {
 	struct traffic *traffic = calloc(1, sizeof(*traffic));
 	int rc = traffic ? lqos_defer(p->ctx, free_traffic, traffic) : -ENOMEM;
-	const struct lqos_flow *flows;
-	uint32_t slots;
 
 	if (rc)
 		return rc;
 	traffic->p = p;
-	lqos_flows(p->ctx, &flows, &slots);
 	/* Room for all of them: only what is used becomes memory. */
-	return lqos_batch_new(p->ctx, sizeof(struct record), slots, on_read,
-			      traffic, &traffic->batch)
+	return lqos_batch_new(p->ctx, sizeof(struct record), p->table.slots,
+			      on_read, traffic, &traffic->batch)
 		       ?: lqos_topic_add(p->ctx, &topic, traffic);
 }

@@ -24,7 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #include <bpf/bpf.h>
@@ -58,6 +57,9 @@ enum {
 	FLIGHT = 40,
 	SERVERS = 4096,
 	WARM = 6, /* seconds: what pping wants to have seen of a flow */
+	/* In the records of flows. */
+	FLOW_PART = sizeof(struct lqos_flow),
+	PPING_PART = FLOW_PART + sizeof(struct fl_flow),
 };
 
 /* ---- What is measured ---------------------------------------------------- */
@@ -308,8 +310,8 @@ static int load_flow(struct set *set)
 	if (!fl)
 		return -errno;
 	fl->rodata->lqos_self = 2;
-	return bpf_map__set_max_entries(fl->maps.fl_flows, ROOM + 1) ?:
-	       bpf_map__set_max_entries(fl->maps.fl_slots,
+	fl->rodata->lqos_flow_part = FLOW_PART;
+	return bpf_map__set_max_entries(fl->maps.fl_slots,
 					set->kind->subscribers + 1) ?:
 	       bpf_map__set_max_entries(fl->maps.fl_lost, set->table->cpus) ?:
 	       datapath_bind(set->table, fl->obj) ?:
@@ -324,12 +326,11 @@ static int load_pping(struct set *set)
 	if (!pp)
 		return -errno;
 	pp->rodata->lqos_self = 3;
+	pp->rodata->lqos_flow_part = PPING_PART;
 	pp->rodata->pp_sets = 1024;
 	return bpf_map__set_max_entries(pp->maps.pp_hists,
 					set->kind->subscribers + 1) ?:
 	       bpf_map__set_max_entries(pp->maps.pp_totals, set->table->cpus) ?:
-	       bpf_map__set_max_entries(pp->maps.pp_flows, ROOM + 1) ?:
-	       bpf_map__set_max_entries(pp->maps.pp_times, ROOM + 1) ?:
 	       bpf_map__set_max_entries(pp->maps.pp_syns, PP_SYNS) ?:
 	       bpf_map__set_max_entries(pp->maps.pp_probes, PP_PROBES) ?:
 	       bpf_map__set_max_entries(pp->maps.pp_prefixes, 1024) ?:
@@ -374,6 +375,7 @@ static int load_set(struct set *set, const struct kind *kind)
 	if (rc)
 		return rc;
 	knobs.flows = ROOM;
+	knobs.parts = PPING_PART + sizeof(struct pp_flow) - FLOW_PART;
 	knobs.seed = 0x5eed;
 	rc = datapath_new(&set->table, &knobs);
 	if (rc)
@@ -577,18 +579,14 @@ static int check_flows(const struct set *set)
 
 static int check_counted(const struct set *set)
 {
-	size_t len = sizeof(struct fl_flow) * (ROOM + 1);
-	const struct fl_flow *flows =
-		mmap(NULL, len, PROT_READ, MAP_SHARED,
-		     bpf_map__fd(set->fl->maps.fl_flows), 0);
+	const struct fl_flow *flow;
 	uint64_t packets = 0;
 	uint32_t i;
 
-	if (flows == MAP_FAILED)
-		return -errno;
-	for (i = 1; i <= ROOM; i++)
-		packets += flows[i].half[0].packets + flows[i].half[1].packets;
-	munmap((void *)(uintptr_t)flows, len);
+	for (i = 1; i <= ROOM; i++) {
+		flow = datapath_flow_part(set->table, i, FLOW_PART);
+		packets += flow->half[0].packets + flow->half[1].packets;
+	}
 	return nearly(packets, set->counted, FEW)
 		       ? 0
 		       : complain(set, "counted", packets, set->counted);

@@ -102,7 +102,10 @@ static int size_maps(struct datapath *dp)
 		.ifindex = dp->knobs.inet_ifindex, .internet = 1};
 	skel->bss->dp_epoch = 1;
 	skel->bss->dp_tick = 1;
-	return bpf_map__set_max_entries(skel->maps.dp_counters, dp->cpus) ?:
+	return bpf_map__set_value_size(skel->maps.lqos_flows,
+				       (uint32_t)sizeof(struct lqos_flow) +
+					       dp->knobs.parts) ?:
+	       bpf_map__set_max_entries(skel->maps.dp_counters, dp->cpus) ?:
 	       bpf_map__set_max_entries(skel->maps.dp_seen, slots) ?:
 	       bpf_map__set_max_entries(skel->maps.dp_owners4, prefixes) ?:
 	       bpf_map__set_max_entries(skel->maps.dp_owners6, prefixes) ?:
@@ -235,6 +238,18 @@ void datapath_free(struct datapath **out)
 	datapath_bpf__destroy(dp->skel);
 	free(dp);
 	*out = NULL;
+}
+
+const struct lqos_flow *datapath_flow(const struct datapath *dp, uint32_t index)
+{
+	return datapath_flow_part(dp, index, 0);
+}
+
+const void *datapath_flow_part(const struct datapath *dp, uint32_t index,
+			       size_t part)
+{
+	return (const char *)dp->flows + part +
+	       index * (sizeof(struct lqos_flow) + dp->knobs.parts);
 }
 
 static void set_type(const struct datapath *dp, struct bpf_program *prog)

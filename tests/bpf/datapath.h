@@ -33,6 +33,7 @@ struct datapath_knobs {
 	uint32_t cache;	   /* entries a CPU, a power of two; 0: 1024 */
 	uint32_t flows;	   /* room for them; 0: no table */
 	uint32_t buckets;  /* of it, a power of two; 0: for twice as many */
+	uint32_t parts;	   /* bytes of modules in each record */
 	uint64_t seed;
 };
 
@@ -51,7 +52,7 @@ struct datapath {
 	uint32_t cpu;			     /* where this thread runs */
 	const struct dp_counters *counters;  /* by CPU */
 	const uint64_t *seen;		     /* by slot */
-	const struct lqos_flow *flows;	     /* by their slot */
+	const void *flows;		     /* see datapath_flow() */
 	const struct dp_flow_row *flow_rows; /* by CPU */
 };
 
@@ -61,6 +62,12 @@ int datapath_skip(void);
 
 /* All return 0 or -errno. */
 int datapath_new(struct datapath **out, const struct datapath_knobs *knobs);
+/* The record in a slot of the table of flows. */
+const struct lqos_flow *datapath_flow(const struct datapath *dp,
+				      uint32_t index);
+/* The part of it that begins at an offset. */
+const void *datapath_flow_part(const struct datapath *dp, uint32_t index,
+			       size_t part);
 void datapath_free(struct datapath **datapath);
 /* Between open and load of a module's object: types, and the core's maps. */
 int datapath_bind(const struct datapath *dp, struct bpf_object *obj);

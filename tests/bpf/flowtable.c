@@ -55,8 +55,8 @@ uint32_t table_find(const struct datapath *dp, const struct conn *c)
 	uint32_t i, found = 0;
 
 	for (i = 1; i <= dp->knobs.flows; i++) {
-		if (!dp->flows[i].used ||
-		    memcmp(&dp->flows[i].key, &key, sizeof(key)))
+		if (!datapath_flow(dp, i)->used ||
+		    memcmp(&datapath_flow(dp, i)->key, &key, sizeof(key)))
 			continue;
 		assert_int_equal(found, 0);
 		found = i;
@@ -76,13 +76,17 @@ uint64_t table_count(const struct datapath *dp, enum dp_flow_counter which)
 
 void table_age(struct datapath *dp, uint32_t flow, uint64_t ns)
 {
-	struct lqos_flow value = dp->flows[flow];
+	uint32_t size = bpf_map__value_size(dp->skel->maps.lqos_flows);
+	struct lqos_flow *value = malloc(size);
 
-	value.last_seen = conn_now() - ns;
+	assert_non_null(value);
+	memcpy(value, datapath_flow(dp, flow), size);
+	value->last_seen = conn_now() - ns;
 	assert_int_equal(
 		bpf_map_update_elem(bpf_map__fd(dp->skel->maps.lqos_flows),
-				    &flow, &value, BPF_ANY),
+				    &flow, value, BPF_ANY),
 		0);
+	free(value);
 }
 
 /* ---- Does it add up? ----------------------------------------------------- */
@@ -128,7 +132,8 @@ static void walk_free(const struct datapath *dp, uint8_t *where)
 
 	for (cpu = 0; cpu < dp->cpus; cpu++) {
 		row = &dp->flow_rows[cpu];
-		for (i = row->free; i; i = (uint32_t)dp->flows[i].key.subs_hi)
+		for (i = row->free; i;
+		     i = (uint32_t)datapath_flow(dp, i)->key.subs_hi)
 			put(where, i, FREE, max);
 		for (i = row->next; i < row->end && i <= max; i++)
 			put(where, i, UNTOUCHED, max);
@@ -145,12 +150,14 @@ uint32_t table_check(const struct datapath *dp)
 	n = walk_buckets(dp, where);
 	walk_free(dp, where);
 	for (i = 1; i <= max; i++) {
-		assert_int_equal(dp->flows[i].used, where[i] == IN_BUCKET);
+		assert_int_equal(datapath_flow(dp, i)->used,
+				 where[i] == IN_BUCKET);
 		/* None is lost, and none that nobody had is out. */
 		assert_int_equal(where[i] != NOWHERE, i < next);
-		if (dp->flows[i].used) {
-			assert_int_not_equal(dp->flows[i].generation, 0);
-			unknown += !dp->flows[i].slot;
+		if (datapath_flow(dp, i)->used) {
+			assert_int_not_equal(datapath_flow(dp, i)->generation,
+					     0);
+			unknown += !datapath_flow(dp, i)->slot;
 		}
 	}
 	assert_int_equal(table_count(dp, DP_FLOW_OPENED) -

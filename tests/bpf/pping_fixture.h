@@ -64,7 +64,11 @@ enum how { PLAIN, EXACT, ONE_SET, TC };
 static inline int load(enum how how)
 {
 	const struct datapath_knobs knobs = {
-		.one_interface = how == TC, .flows = ROOM, .seed = 7};
+		.one_interface = how == TC,
+		.flows = ROOM,
+		.parts = sizeof(struct pp_flow),
+		.seed = 7,
+	};
 	uint32_t sets = how == ONE_SET ? 1 : 64;
 	int rc = datapath_new(&dp, &knobs);
 
@@ -74,6 +78,7 @@ static inline int load(enum how how)
 	if (!pp)
 		return -1;
 	pp->rodata->lqos_self = 1;
+	pp->rodata->lqos_flow_part = sizeof(struct lqos_flow);
 	pp->rodata->lqos_shared = how == TC;
 	pp->rodata->pp_seed = 0x1234567;
 	pp->rodata->pp_exact = how == EXACT;
@@ -82,8 +87,6 @@ static inline int load(enum how how)
 	memset((void *)(uintptr_t)&pp->rodata->pp_mask6_hi, 0xff, 6);
 	rc = bpf_map__set_max_entries(pp->maps.pp_hists, DATAPATH_SLOTS) ?:
 	     bpf_map__set_max_entries(pp->maps.pp_totals, dp->cpus) ?:
-	     bpf_map__set_max_entries(pp->maps.pp_flows, ROOM + 1) ?:
-	     bpf_map__set_max_entries(pp->maps.pp_times, ROOM + 1) ?:
 	     bpf_map__set_max_entries(pp->maps.pp_syns, PP_SYNS) ?:
 	     bpf_map__set_max_entries(pp->maps.pp_probes, PP_PROBES) ?:
 	     bpf_map__set_max_entries(pp->maps.pp_prefixes, sets) ?:

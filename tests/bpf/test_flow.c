@@ -54,6 +54,7 @@ static int load(enum how how)
 {
 	const struct datapath_knobs knobs = {.one_interface = how == TC,
 					     .flows = FLOWS,
+					     .parts = sizeof(struct fl_flow),
 					     .buckets = how == ONE_BUCKET,
 					     .seed = 7};
 	int rc = datapath_new(&dp, &knobs);
@@ -65,8 +66,8 @@ static int load(enum how how)
 		return -1;
 	fl->rodata->lqos_self = 1;
 	fl->rodata->lqos_shared = how == SHARED || how == TC;
-	rc = bpf_map__set_max_entries(fl->maps.fl_flows, FLOWS + 1) ?:
-	     bpf_map__set_max_entries(fl->maps.fl_slots, DATAPATH_SLOTS) ?:
+	fl->rodata->lqos_flow_part = sizeof(struct lqos_flow);
+	rc = bpf_map__set_max_entries(fl->maps.fl_slots, DATAPATH_SLOTS) ?:
 	     bpf_map__set_max_entries(fl->maps.fl_lost, dp->cpus) ?:
 	     datapath_bind(dp, fl->obj) ?:
 	     flow_bpf__load(fl);
@@ -112,12 +113,10 @@ static int unload_last(void **state)
 
 static struct fl_half half_of(uint32_t flow, enum lqos_direction way)
 {
-	struct fl_flow value;
+	const struct fl_flow *counts =
+		datapath_flow_part(dp, flow, sizeof(struct lqos_flow));
 
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(fl->maps.fl_flows),
-					     &flow, &value),
-			 0);
-	return value.half[way];
+	return counts->half[way];
 }
 
 static struct fl_tcp slot_of(uint32_t slot)
@@ -188,7 +187,8 @@ static void test_sums(void **state)
 		assert_int_equal(half.packets, 4);
 		assert_int_equal(half.bytes,
 				 4 * headers[i] + 101 + 102 + 104 + 105);
-		assert_int_equal(half.generation, dp->flows[flow].generation);
+		assert_int_equal(half.generation,
+				 datapath_flow(dp, flow)->generation);
 		assert_int_not_equal(half.opened, 0);
 	}
 	/* What is in no flow is nowhere. */
@@ -485,7 +485,7 @@ static void test_final(void **state)
 	fl->bss->fl_watched = 1;
 	data(1000, 1000);
 	flow = data(1000, 1000);
-	generation = dp->flows[flow].generation;
+	generation = datapath_flow(dp, flow)->generation;
 	conn_sleep_ms(11);
 	assert_true(ring_buffer__consume(finals) >= 0);
 	assert_int_equal(n_finals, 0);

@@ -278,10 +278,10 @@ static void check_found(void)
 
 	for (i = 1; i <= dp->knobs.flows; i++) {
 		struct conn c = talker(0);
-		const struct lqos_flow_key *key = &dp->flows[i].key;
+		const struct lqos_flow_key *key = &datapath_flow(dp, i)->key;
 		uint8_t *ip = p.data + 14;
 
-		if (!dp->flows[i].used)
+		if (!datapath_flow(dp, i)->used)
 			continue;
 		conn_frame(&c, &(struct sent){.way = LQOS_DOWN, .flags = ACK},
 			   &p);
@@ -291,7 +291,8 @@ static void check_found(void)
 		memcpy(ip + 22, &key->subs_port, 2);
 		pkt = conn_pass_frame(dp, LQOS_DOWN, &p, 0);
 		assert_int_equal(pkt.flow, i);
-		assert_int_equal(pkt.generation, dp->flows[i].generation);
+		assert_int_equal(pkt.generation,
+				 datapath_flow(dp, i)->generation);
 	}
 }
 

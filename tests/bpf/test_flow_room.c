@@ -132,12 +132,13 @@ static void test_worst_goes(void **state)
 	assert_int_equal(table_check(dp), DP_WAYS);
 	for (i = 0; i < DP_WAYS; i++) {
 		assert_true(is_there(order[i]));
-		generation = dp->flows[flow[order[i]]].generation;
+		generation = datapath_flow(dp, flow[order[i]])->generation;
 		now = open_answered(100 + i);
 		assert_false(is_there(order[i]));
 		/* It has the very slot: memory does not grow. */
 		assert_int_equal(now, flow[order[i]]);
-		assert_int_not_equal(dp->flows[now].generation, generation);
+		assert_int_not_equal(datapath_flow(dp, now)->generation,
+				     generation);
 		assert_int_equal(table_check(dp), DP_WAYS);
 		assert_int_equal(count(DP_FLOW_IDLE), 1);
 		assert_int_equal(count(DP_FLOW_EVICTED), i);
@@ -259,7 +260,7 @@ static void test_silent_go(void **state)
 		assert_int_equal(open_answered(i) != 0, 1);
 	gone = (uint32_t)count(DP_FLOW_EVICTED); /* of full buckets */
 	for (i = 1; i <= ROOM; i++) {
-		if (i % 2 == 0 && dp->flows[i].used) {
+		if (i % 2 == 0 && datapath_flow(dp, i)->used) {
 			table_age(dp, i, SECONDS(400));
 			old++;
 		}
@@ -370,13 +371,13 @@ static void test_owners(void **state)
 	now = send(&c, LQOS_DOWN, ACK);
 	assert_int_equal(now.flow, first.flow);
 	assert_int_equal(now.generation, first.generation);
-	assert_int_equal(dp->flows[now.flow].slot, BOB);
+	assert_int_equal(datapath_flow(dp, now.flow)->slot, BOB);
 	assert_int_equal(dp->skel->bss->dp_flow_unknowns, 0);
 	send(&c, LQOS_UP, ACK);
 	assert_int_equal(dp->skel->bss->dp_flow_unknowns, 0);
 	assert_int_equal(datapath_own(dp, "10.9.9.9/32", ALICE, 0, 0), 0);
 	now = send(&c, LQOS_UP, ACK);
-	assert_int_equal(dp->flows[now.flow].slot, ALICE);
+	assert_int_equal(datapath_flow(dp, now.flow)->slot, ALICE);
 	assert_int_equal(dp->skel->bss->dp_flow_unknowns, 0);
 	table_check(dp);
 	/* Who is in keeps the place, even if there would be none. */
@@ -385,7 +386,7 @@ static void test_owners(void **state)
 	now = send(&c, LQOS_DOWN, ACK);
 	assert_int_equal(now.flow, first.flow);
 	assert_int_equal(now.generation, first.generation);
-	assert_int_equal(dp->flows[now.flow].slot, 0);
+	assert_int_equal(datapath_flow(dp, now.flow)->slot, 0);
 	assert_int_equal(dp->skel->bss->dp_flow_unknowns, 1);
 	assert_int_equal(table_check(dp), 1);
 }
@@ -432,15 +433,15 @@ static void test_collision(void **state)
 	assert_int_equal(count(DP_FLOW_COLLISION), 1);
 	assert_int_not_equal(now.flow, 0);
 	assert_int_not_equal(now.flow, first.flow);
-	assert_int_equal(dp->flows[now.flow].slot, ALICE);
-	assert_int_equal(dp->flows[now.flow].key.subs_port,
+	assert_int_equal(datapath_flow(dp, now.flow)->slot, ALICE);
+	assert_int_equal(datapath_flow(dp, now.flow)->key.subs_port,
 			 table_key(&a).subs_port);
 	assert_false(now.flow == second.flow &&
 		     now.generation == second.generation);
 	/* It took the place: the other's is another from now on. */
 	second = send(&b, LQOS_DOWN, ACK);
 	assert_int_not_equal(second.flow, now.flow);
-	assert_int_equal(dp->flows[second.flow].slot, BOB);
+	assert_int_equal(datapath_flow(dp, second.flow)->slot, BOB);
 	assert_int_equal(send(&a, LQOS_UP, ACK).flow, now.flow);
 	assert_int_equal(send(&a, LQOS_UP, ACK).generation, now.generation);
 	assert_int_equal(send(&b, LQOS_UP, ACK).flow, second.flow);

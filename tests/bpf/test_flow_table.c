@@ -144,7 +144,7 @@ static void test_both_ways(void **state)
 		/* Densely, from the first on. */
 		assert_int_equal(first[i].flow, i + 1);
 		assert_int_not_equal(first[i].generation, 0);
-		f = &dp->flows[first[i].flow];
+		f = datapath_flow(dp, first[i].flow);
 		assert_int_equal(f->way[LQOS_UP], LQOS_FLOW_SEEN);
 		assert_int_equal(f->way[LQOS_DOWN], 0);
 	}
@@ -157,7 +157,7 @@ static void test_both_ways(void **state)
 		assert_int_equal(again.flow, first[i].flow);
 		assert_int_equal(again.generation, first[i].generation);
 
-		f = &dp->flows[first[i].flow];
+		f = datapath_flow(dp, first[i].flow);
 		key = table_key(&kinds[i]);
 		assert_memory_equal(&f->key, &key, sizeof(key));
 		assert_int_equal(f->slot, i == 3 || i == 4 ? BOB : ALICE);
@@ -220,7 +220,7 @@ static void test_tags(void **state)
 	flow = pass(&one, &up).flow;
 	assert_int_not_equal(flow, 0);
 	assert_int_equal(pass(&other, &down).flow, flow);
-	assert_int_equal(dp->flows[flow].key.space, 0);
+	assert_int_equal(datapath_flow(dp, flow)->key.space, 0);
 }
 
 static void test_spaces(void **state)
@@ -233,8 +233,8 @@ static void test_spaces(void **state)
 	assert_true(a && b && a != b);
 	assert_int_equal(pass(&one, &down).flow, a);
 	assert_int_equal(pass(&other, &down).flow, b);
-	assert_int_equal(dp->flows[a].key.space, 100);
-	assert_int_equal(dp->flows[b].key.space, 200);
+	assert_int_equal(datapath_flow(dp, a)->key.space, 100);
+	assert_int_equal(datapath_flow(dp, b)->key.space, 200);
 }
 
 /* ---- None ---------------------------------------------------------------- */
@@ -364,8 +364,8 @@ static void test_port_reuse(void **state)
 	same(send(LQOS_UP, ACK, 5002), now);
 	assert_int_equal(count(DP_FLOW_RESTARTED), 1);
 	assert_int_equal(table_check(dp), 1);
-	assert_int_equal(dp->flows[now.flow].way[0], LQOS_FLOW_SEEN);
-	assert_int_equal(dp->flows[now.flow].way[1], LQOS_FLOW_SEEN);
+	assert_int_equal(datapath_flow(dp, now.flow)->way[0], LQOS_FLOW_SEEN);
+	assert_int_equal(datapath_flow(dp, now.flow)->way[1], LQOS_FLOW_SEEN);
 }
 
 /* From the internet's side too, and across the wrap. */
@@ -436,13 +436,16 @@ static void test_forged_reset(void **state)
 	(void)state;
 	old = live();
 	same(send(LQOS_DOWN, RST, 12345), old);
-	assert_true(dp->flows[old.flow].way[LQOS_DOWN] & LQOS_FLOW_RST);
+	assert_true(datapath_flow(dp, old.flow)->way[LQOS_DOWN] &
+		    LQOS_FLOW_RST);
 	assert_int_equal(count(DP_FLOW_CLOSED), 1);
 	/* What the other end sends says nothing. */
 	same(send(LQOS_UP, ACK, 2000), old);
-	assert_true(dp->flows[old.flow].way[LQOS_DOWN] & LQOS_FLOW_RST);
+	assert_true(datapath_flow(dp, old.flow)->way[LQOS_DOWN] &
+		    LQOS_FLOW_RST);
 	same(send(LQOS_DOWN, ACK, 3000), old);
-	assert_int_equal(dp->flows[old.flow].way[LQOS_DOWN], LQOS_FLOW_SEEN);
+	assert_int_equal(datapath_flow(dp, old.flow)->way[LQOS_DOWN],
+			 LQOS_FLOW_SEEN);
 	/* And its own is a reset again. */
 	same(send(LQOS_DOWN, RST | ACK, 3000), old);
 	assert_int_equal(count(DP_FLOW_CLOSED), 2);

@@ -190,14 +190,12 @@ static void test_gso(void **state)
 
 static struct pp_times counted(struct lqos_packet pkt)
 {
-	struct pp_times t;
+	const struct pp_flow *flow =
+		datapath_flow_part(dp, pkt.flow, sizeof(struct lqos_flow));
 
 	assert_int_not_equal(pkt.flow, 0);
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(pp->maps.pp_times),
-					     &pkt.flow, &t),
-			 0);
-	assert_int_equal(t.generation, pkt.generation);
-	return t;
+	assert_int_equal(flow->times.generation, pkt.generation);
+	return flow->times;
 }
 
 static void is_counted(struct lqos_packet pkt, enum lqos_direction way,

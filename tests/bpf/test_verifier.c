@@ -55,6 +55,8 @@ static int note_programs(const struct bpf_object *obj)
 	return n;
 }
 
+enum { PARTS = 128, PART = sizeof(struct lqos_flow) };
+
 static struct datapath *load_stick(bool no_metadata, bool spaces, bool cpumap)
 {
 	const struct datapath_knobs knobs = {
@@ -85,6 +87,7 @@ static struct datapath *load_datapath(bool no_metadata, bool one_interface,
 		.address_spaces = cpumap,
 		.inet_ifindex = no_metadata ? LOOPBACK_IFINDEX : 0,
 		.flows = one_interface == cpumap ? 1024 : 0,
+		.parts = PARTS,
 	};
 	struct datapath *dp = NULL;
 	int rc;
@@ -152,6 +155,7 @@ static void test_flow(void **state)
 		fl = flow_bpf__open();
 		assert_non_null(fl);
 		fl->rodata->lqos_self = 1;
+		fl->rodata->lqos_flow_part = PART;
 		fl->rodata->lqos_shared = knobs >> 2;
 		snprintf(settings + strlen(settings),
 			 sizeof(settings) - strlen(settings), ", shared %d",
@@ -177,6 +181,7 @@ static void load_pping(const struct datapath *dp, bool shared, uint32_t sets,
 
 	assert_non_null(pp);
 	pp->rodata->lqos_self = 1;
+	pp->rodata->lqos_flow_part = PART;
 	pp->rodata->lqos_shared = shared;
 	pp->rodata->pp_sets = sets;
 	pp->rodata->pp_tcp = !(off & TCP_OFF);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The layout of what modules and daemon share, as modules of ABI 1.0 were
+ * The layout of what modules and daemon share, as modules of ABI 2.0 were
  * compiled with it.  A test that fails here says: members are only appended,
  * to struct lqos_module alone, with a new LQOS_ABI_MINOR; anything else is a
  * new LQOS_ABI_MAJOR.
@@ -13,7 +13,7 @@
 
 #include "core/lqos/module.h"
 
-struct module_1_0 {
+struct module_2_0 {
 	uint32_t abi;
 	uint32_t size;
 	char name[32];
@@ -22,7 +22,7 @@ struct module_1_0 {
 	char needs[96];
 	char after[96];
 	uint32_t flags;
-	uint32_t reserved;
+	uint32_t flow_bytes;
 	const struct lqos_option *options;
 	size_t config_size;
 	int (*start)(struct lqos_ctx *ctx, const void *config, void **state);
@@ -30,7 +30,7 @@ struct module_1_0 {
 	int (*check)(struct lqos_ctx *ctx, const void *config);
 };
 
-struct option_1_0 {
+struct option_2_0 {
 	const char *key;
 	enum lqos_option_type type;
 	size_t offset;
@@ -42,7 +42,7 @@ struct option_1_0 {
 	uintptr_t reserved[2];
 };
 
-struct command_1_0 {
+struct command_2_0 {
 	const char *name;
 	const char *params;
 	const char *help;
@@ -51,7 +51,7 @@ struct command_1_0 {
 	uintptr_t reserved[2];
 };
 
-struct topic_1_0 {
+struct topic_2_0 {
 	const char *name;
 	const char *help;
 	int (*frame)(const struct json_t *params, struct json_t **frame,
@@ -59,7 +59,7 @@ struct topic_1_0 {
 	uintptr_t reserved[2];
 };
 
-struct column_1_0 {
+struct column_2_0 {
 	const char *name;
 	const char *title;
 	const char *help;
@@ -71,7 +71,7 @@ struct column_1_0 {
 	uintptr_t reserved[2];
 };
 
-struct interface_1_0 {
+struct interface_2_0 {
 	const char *name;
 	uint32_t ifindex;
 	enum lqos_side side;
@@ -81,7 +81,7 @@ struct interface_1_0 {
 	uint32_t pair;
 };
 
-struct subscriber_1_0 {
+struct subscriber_2_0 {
 	uint32_t slot;
 	uint32_t node;
 	uint32_t prefixes;
@@ -95,7 +95,7 @@ struct subscriber_1_0 {
 	uint32_t handle;
 };
 
-struct node_1_0 {
+struct node_2_0 {
 	uint32_t id;
 	uint32_t parent;
 	const char *name;
@@ -103,7 +103,7 @@ struct node_1_0 {
 	uint64_t up_max;
 };
 
-struct prefix_1_0 {
+struct prefix_2_0 {
 	uint8_t family;
 	uint8_t len;
 	uint8_t addr[16];
@@ -115,7 +115,7 @@ struct prefix_1_0 {
 	const char *device_id;
 };
 
-struct mapping_1_0 {
+struct mapping_2_0 {
 	const char *ip;
 	const char *circuit_id;
 	const char *device_id;
@@ -136,12 +136,12 @@ struct mapping_1_0 {
 	} while (0)
 #define same_size(now, then) assert_int_equal(sizeof(now), sizeof(then))
 
-static void the_version_is_1_1(void **state)
+static void the_version_is_2_0(void **state)
 {
 	(void)state;
-	assert_int_equal(LQOS_ABI_MAJOR, 1);
-	assert_int_equal(LQOS_ABI_MINOR, 1);
-	assert_int_equal(LQOS_ABI, 0x10001);
+	assert_int_equal(LQOS_ABI_MAJOR, 2);
+	assert_int_equal(LQOS_ABI_MINOR, 0);
+	assert_int_equal(LQOS_ABI, 0x20000);
 	assert_string_equal(LQOS_MODULE_SYMBOL, "lqos_module_entry");
 	assert_string_equal(LQOS_MODULE_SECTION, ".lqos.module");
 }
@@ -149,7 +149,7 @@ static void the_version_is_1_1(void **state)
 static void module_is_frozen(void **state)
 {
 	(void)state;
-#define SAME(m) same_member(struct lqos_module, struct module_1_0, m)
+#define SAME(m) same_member(struct lqos_module, struct module_2_0, m)
 	SAME(abi);
 	SAME(size);
 	SAME(name);
@@ -158,20 +158,20 @@ static void module_is_frozen(void **state)
 	SAME(needs);
 	SAME(after);
 	SAME(flags);
-	SAME(reserved);
+	SAME(flow_bytes);
 	SAME(options);
 	SAME(config_size);
 	SAME(start);
 	SAME(stop);
 	SAME(check);
 #undef SAME
-	same_size(struct lqos_module, struct module_1_0);
+	same_size(struct lqos_module, struct module_2_0);
 }
 
 static void option_is_frozen(void **state)
 {
 	(void)state;
-#define SAME(m) same_member(struct lqos_option, struct option_1_0, m)
+#define SAME(m) same_member(struct lqos_option, struct option_2_0, m)
 	SAME(key);
 	SAME(type);
 	SAME(offset);
@@ -182,13 +182,13 @@ static void option_is_frozen(void **state)
 	SAME(help);
 	SAME(reserved);
 #undef SAME
-	same_size(struct lqos_option, struct option_1_0);
+	same_size(struct lqos_option, struct option_2_0);
 }
 
 static void command_is_frozen(void **state)
 {
 	(void)state;
-#define SAME(m) same_member(struct lqos_command, struct command_1_0, m)
+#define SAME(m) same_member(struct lqos_command, struct command_2_0, m)
 	SAME(name);
 	SAME(params);
 	SAME(help);
@@ -196,28 +196,28 @@ static void command_is_frozen(void **state)
 	SAME(run);
 	SAME(reserved);
 #undef SAME
-	same_size(struct lqos_command, struct command_1_0);
+	same_size(struct lqos_command, struct command_2_0);
 }
 
 static void topic_is_frozen(void **state)
 {
 	(void)state;
-#define SAME(m) same_member(struct lqos_topic, struct topic_1_0, m)
+#define SAME(m) same_member(struct lqos_topic, struct topic_2_0, m)
 	SAME(name);
 	SAME(help);
 	SAME(frame);
 #undef SAME
 	/* 0 to those who know of none. */
 	_Static_assert(offsetof(struct lqos_topic, check) ==
-			       offsetof(struct topic_1_0, reserved),
+			       offsetof(struct topic_2_0, reserved),
 		       "check is the first of what was reserved");
-	same_size(struct lqos_topic, struct topic_1_0);
+	same_size(struct lqos_topic, struct topic_2_0);
 }
 
 static void column_is_frozen(void **state)
 {
 	(void)state;
-#define SAME(m) same_member(struct lqos_column, struct column_1_0, m)
+#define SAME(m) same_member(struct lqos_column, struct column_2_0, m)
 	SAME(name);
 	SAME(title);
 	SAME(help);
@@ -228,13 +228,13 @@ static void column_is_frozen(void **state)
 	SAME(read);
 	SAME(reserved);
 #undef SAME
-	same_size(struct lqos_column, struct column_1_0);
+	same_size(struct lqos_column, struct column_2_0);
 }
 
 static void interface_is_frozen(void **state)
 {
 	(void)state;
-#define SAME(m) same_member(struct lqos_interface, struct interface_1_0, m)
+#define SAME(m) same_member(struct lqos_interface, struct interface_2_0, m)
 	SAME(name);
 	SAME(ifindex);
 	SAME(side);
@@ -243,13 +243,13 @@ static void interface_is_frozen(void **state)
 	SAME(native);
 	SAME(pair);
 #undef SAME
-	same_size(struct lqos_interface, struct interface_1_0);
+	same_size(struct lqos_interface, struct interface_2_0);
 }
 
 static void subscriber_is_frozen(void **state)
 {
 	(void)state;
-#define SAME(m) same_member(struct lqos_subscriber, struct subscriber_1_0, m)
+#define SAME(m) same_member(struct lqos_subscriber, struct subscriber_2_0, m)
 	SAME(slot);
 	SAME(node);
 	SAME(prefixes);
@@ -262,26 +262,26 @@ static void subscriber_is_frozen(void **state)
 	SAME(cpu);
 	SAME(handle);
 #undef SAME
-	same_size(struct lqos_subscriber, struct subscriber_1_0);
+	same_size(struct lqos_subscriber, struct subscriber_2_0);
 }
 
 static void node_is_frozen(void **state)
 {
 	(void)state;
-#define SAME(m) same_member(struct lqos_node, struct node_1_0, m)
+#define SAME(m) same_member(struct lqos_node, struct node_2_0, m)
 	SAME(id);
 	SAME(parent);
 	SAME(name);
 	SAME(down_max);
 	SAME(up_max);
 #undef SAME
-	same_size(struct lqos_node, struct node_1_0);
+	same_size(struct lqos_node, struct node_2_0);
 }
 
 static void prefix_is_frozen(void **state)
 {
 	(void)state;
-#define SAME(m) same_member(struct lqos_prefix, struct prefix_1_0, m)
+#define SAME(m) same_member(struct lqos_prefix, struct prefix_2_0, m)
 	SAME(family);
 	SAME(len);
 	SAME(addr);
@@ -292,13 +292,13 @@ static void prefix_is_frozen(void **state)
 	SAME(own_place);
 	SAME(device_id);
 #undef SAME
-	same_size(struct lqos_prefix, struct prefix_1_0);
+	same_size(struct lqos_prefix, struct prefix_2_0);
 }
 
 static void mapping_is_frozen(void **state)
 {
 	(void)state;
-#define SAME(m) same_member(struct lqos_mapping, struct mapping_1_0, m)
+#define SAME(m) same_member(struct lqos_mapping, struct mapping_2_0, m)
 	SAME(ip);
 	SAME(circuit_id);
 	SAME(device_id);
@@ -306,7 +306,7 @@ static void mapping_is_frozen(void **state)
 	SAME(handle);
 	SAME(reserved);
 #undef SAME
-	same_size(struct lqos_mapping, struct mapping_1_0);
+	same_size(struct lqos_mapping, struct mapping_2_0);
 }
 
 static void numbers_are_frozen(void **state)
@@ -345,7 +345,7 @@ static void numbers_are_frozen(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_version_is_1_1),
+		cmocka_unit_test(the_version_is_2_0),
 		cmocka_unit_test(module_is_frozen),
 		cmocka_unit_test(option_is_frozen),
 		cmocka_unit_test(command_is_frozen),

@@ -15,8 +15,16 @@
 
 enum { FLOWS = 500, COLUMNS = 4 };
 
-static struct lqos_flow table[FLOWS + 1];
-static struct fl_flow counts[FLOWS + 1];
+static struct {
+	struct lqos_flow flow;
+	struct fl_flow counts;
+} table[FLOWS + 1];
+static const struct lqos_flow_table flow_table = {
+	.records = table,
+	.slots = FLOWS + 1,
+	.record_bytes = sizeof(table[0]),
+	.part = sizeof(struct lqos_flow),
+};
 static uint64_t values[COLUMNS][FLOWS + 1];
 static const char *const names[COLUMNS] = {"flow.rate", "flow.bytes",
 					   "pping.rtt", "pping.samples"};
@@ -24,7 +32,7 @@ static const struct lqos_column columns[COLUMNS] = {
 	[3] = {.flags = LQOS_COLUMN_DETAIL}};
 static const struct lqos_subscriber subscribers[] = {{.circuit_id = "one"},
 						     {.circuit_id = "two"}};
-static struct flow_module m = {.flows = counts};
+static struct flow_module m;
 
 /* ---- In place of the core ------------------------------------------------ */
 
@@ -84,12 +92,10 @@ int lqos_defer(struct lqos_ctx *ctx, void (*fn)(void *), void *arg)
 	return 0;
 }
 
-uint32_t lqos_flows(struct lqos_ctx *ctx, const struct lqos_flow **flows,
-		    uint32_t *slots)
+uint32_t lqos_flows(struct lqos_ctx *ctx, struct lqos_flow_table *out)
 {
 	(void)ctx;
-	*flows = table;
-	*slots = FLOWS + 1;
+	*out = m.table = flow_table;
 	return FLOWS + 1;
 }
 
@@ -128,9 +134,8 @@ static int fill(void **state)
 
 	(void)state;
 	memset(table, 0, sizeof(table));
-	memset(counts, 0, sizeof(counts));
 	for (i = 1; i <= FLOWS; i++) {
-		struct lqos_flow *f = &table[i];
+		struct lqos_flow *f = &table[i].flow;
 
 		if (i % 10 == 0)
 			continue; /* free */
@@ -230,7 +235,7 @@ static void sorts(void **state)
 
 	(void)state;
 	for (i = 1; i <= FLOWS; i++)
-		if (table[i].used && values[2][i] > values[2][best])
+		if (table[i].flow.used && values[2][i] > values[2][best])
 			best = i;
 	all = ask(run_top, "{\"sort\":\"rtt\",\"limit\":1}");
 	assert_int_equal(slot_of(json_object_get(all, "flows"), 0), best);
@@ -324,11 +329,11 @@ static void generations(void **state)
 
 	(void)state;
 	memset(table, 0, sizeof(table));
-	table[5] = (struct lqos_flow){
+	table[5].flow = (struct lqos_flow){
 		.used = 1, .generation = 9, .last_seen = flow_now()};
-	counts[5].half[LQOS_DOWN] = (struct fl_half){
+	table[5].counts.half[LQOS_DOWN] = (struct fl_half){
 		.generation = 9, .bytes = 77, .packets = 7, .retransmits = 2};
-	counts[5].half[LQOS_UP] = (struct fl_half){
+	table[5].counts.half[LQOS_UP] = (struct fl_half){
 		.generation = 8, .bytes = 88, .packets = 8, .retransmits = 3};
 	all = ask(run_top, "{}");
 	flow = json_array_get(json_object_get(all, "flows"), 0);
@@ -365,9 +370,9 @@ static void silence(void **state)
 	(void)state;
 	memset(table, 0, sizeof(table));
 	for (i = 0; i < 10; i++) {
-		table[i + 1] = all[i];
-		table[i + 1].used = 1;
-		table[i + 1].key.subs_port = htons((uint16_t)(i + 1));
+		table[i + 1].flow = all[i];
+		table[i + 1].flow.used = 1;
+		table[i + 1].flow.key.subs_port = htons((uint16_t)(i + 1));
 	}
 	count_is("{}", 5);
 	answer = ask(run_top, "{}");
@@ -412,10 +417,10 @@ static void tallies(void **state)
 	assert_int_equal(number(n, "closed"), 0);
 	assert_int_equal(number(n, "room"), FLOWS);
 	json_decref(n);
-	table[1].way[0] |= LQOS_FLOW_RST;
-	table[2].way[0] |= LQOS_FLOW_FIN;
-	table[3].way[0] |= LQOS_FLOW_FIN;
-	table[3].way[1] |= LQOS_FLOW_FIN;
+	table[1].flow.way[0] |= LQOS_FLOW_RST;
+	table[2].flow.way[0] |= LQOS_FLOW_FIN;
+	table[3].flow.way[0] |= LQOS_FLOW_FIN;
+	table[3].flow.way[1] |= LQOS_FLOW_FIN;
 	n = ask(run_count, "{}");
 	assert_int_equal(number(n, "closed"), 2);
 	json_decref(n);

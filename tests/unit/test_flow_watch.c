@@ -14,9 +14,21 @@
 
 enum { FLOWS = 64 };
 
-static struct fl_flow counts[FLOWS];
+static struct {
+	struct lqos_flow flow;
+	struct fl_flow counts;
+} table[FLOWS];
 static struct flow_bpf skel;
-static struct flow_module m = {.skel = &skel, .flows = counts};
+static struct flow_module m = {
+	.skel = &skel,
+	.table =
+		{
+			.records = table,
+			.slots = FLOWS,
+			.record_bytes = sizeof(table[0]),
+			.part = sizeof(struct lqos_flow),
+		},
+};
 static struct watch w = {.m = &m};
 
 static struct record added[1 << 16];
@@ -152,7 +164,7 @@ const struct lqos_subscriber *lqos_subscriber(struct lqos_ctx *ctx,
 static int clear(void **state)
 {
 	(void)state;
-	memset(counts, 0, sizeof(counts));
+	memset(table, 0, sizeof(table));
 	memset(&w, 0, sizeof(w));
 	w.m = &m;
 	n_added = sent = taken = 0;
@@ -162,7 +174,7 @@ static int clear(void **state)
 /* A packet of that flow, whose slot it may be the first in. */
 static void packet(uint32_t index, uint32_t generation, uint32_t direction)
 {
-	struct fl_half *half = &counts[index].half[direction];
+	struct fl_half *half = &table[index].counts.half[direction];
 
 	if (half->generation != generation) {
 		assert_in_range(sent, 0, ARRAY_SIZE(ring) - 1);

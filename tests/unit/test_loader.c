@@ -13,6 +13,7 @@
 
 #include "core/cleanup.h"
 #include "core/core.h"
+#include "core/lqos/packet.h"
 #include "tests/unit/log_capture.h"
 
 /* Where the modules of fixtures/ were built to. */
@@ -231,6 +232,18 @@ static void names_a_cycle(void **state)
 	assert_false(log_has("later"));
 }
 
+/* Each has cache lines of its own in the records of flows. */
+static void flow_parts(void **state)
+{
+	(void)state;
+	assert_int_equal(load("good,flow_parts", ""), 0);
+	assert_int_equal(core_loader_flow_bytes(t.loader),
+			 sizeof(struct lqos_flow) + 128);
+	assert_int_equal(core_loader_get(t.loader, 0)->ctx->flow_part, 0);
+	assert_int_equal(core_loader_get(t.loader, 1)->ctx->flow_part,
+			 sizeof(struct lqos_flow));
+}
+
 /* ---- Refusals ----------------------------------------------------------- */
 
 static void refuses(void **state)
@@ -251,11 +264,12 @@ static void refuses(void **state)
 		{"abcdefghijklmnopqrstuvwxyz_abcdef", -EINVAL,
 		 "not a module's name"},
 		{"other_major", -EPROTO,
-		 "was compiled against lqos ABI 2.0, this lqosd has 1.1: "
+		 "was compiled against lqos ABI 3.0, this lqosd has 2.0: "
 		 "rebuild it"},
 		{"newer_minor", -EPROTO,
-		 "was compiled against lqos ABI 1.2, this lqosd has 1.1: "
+		 "was compiled against lqos ABI 2.1, this lqosd has 2.0: "
 		 "rebuild it"},
+		{"flow_bytes", -EINVAL, "flow_bytes is 64, expected at most "},
 		{"bigger", -EPROTO, "has a descriptor of"},
 		{"smaller", -EPROTO, "has a descriptor of"},
 		{"no_section", -ENODATA, "no section .lqos.module"},
@@ -510,6 +524,7 @@ int main(void)
 		TEST(keeps_the_order_given),
 		TEST(moves_no_more_than_it_must),
 		TEST(names_a_cycle),
+		TEST(flow_parts),
 		TEST(refuses),
 		TEST(names_all_that_is_wrong),
 		TEST(names_where_it_looked),

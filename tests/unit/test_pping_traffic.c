@@ -12,14 +12,19 @@
 
 enum { SLOTS = 8 };
 
-static struct lqos_flow flows[SLOTS];
-static struct pp_times times[SLOTS];
+static struct {
+	struct lqos_flow flow;
+	struct pp_flow part;
+} table[SLOTS];
 static struct pp_ecn ecn[2];
 static volatile uint32_t watched;
 static const struct pping_config config = {.ipv4_prefix = 24,
 					   .ipv6_prefix = 48};
 static struct pping p = {.config = &config,
-			 .times = times,
+			 .table = {.records = table,
+				   .slots = SLOTS,
+				   .record_bytes = sizeof(table[0]),
+				   .part = sizeof(struct lqos_flow)},
 			 .ecn = ecn,
 			 .cpus = 2,
 			 .watched = &watched};
@@ -45,12 +50,10 @@ lqos_snapshot_time(const struct lqos_snapshot *snapshot)
 	return (struct lqos_snapshot_time){.seq = seq};
 }
 
-uint32_t lqos_flows(struct lqos_ctx *ctx, const struct lqos_flow **out,
-		    uint32_t *slots)
+uint32_t lqos_flows(struct lqos_ctx *ctx, struct lqos_flow_table *out)
 {
 	(void)ctx;
-	*out = flows;
-	*slots = SLOTS;
+	*out = p.table;
 	return SLOTS - 1;
 }
 
@@ -168,8 +171,7 @@ void pping_mask(uint32_t length, uint64_t mask[2])
 static int setup(void **state)
 {
 	(void)state;
-	memset(flows, 0, sizeof(flows));
-	memset(times, 0, sizeof(times));
+	memset(table, 0, sizeof(table));
 	memset(ecn, 0, sizeof(ecn));
 	watched = 0;
 	refused = NULL;
@@ -203,7 +205,7 @@ static void open_flow(uint32_t index, uint8_t proto, const char *subs,
 		      const char *remote)
 {
 	struct address a = address(subs), b = address(remote);
-	struct lqos_flow *f = &flows[index];
+	struct lqos_flow *f = &table[index].flow;
 
 	f->generation++;
 	f->used = 1;
@@ -213,14 +215,15 @@ static void open_flow(uint32_t index, uint8_t proto, const char *subs,
 	f->key.subs_lo = a.lo;
 	f->key.remote_hi = b.hi;
 	f->key.remote_lo = b.lo;
-	times[index] = (struct pp_times){.generation = f->generation};
+	table[index].part.times =
+		(struct pp_times){.generation = f->generation};
 }
 
 static void carry(uint32_t index, enum lqos_direction way, uint32_t packets,
 		  uint64_t bytes)
 {
-	times[index].packets[way] += packets;
-	times[index].bytes[way] += bytes;
+	table[index].part.times.packets[way] += packets;
+	table[index].part.times.bytes[way] += bytes;
 }
 
 /* The rows of the next tick, one after the other. */
@@ -255,7 +258,7 @@ static void by_network(void **state)
 	open_flow(2, IPPROTO_TCP, "10.0.0.2", "192.0.2.77");
 	open_flow(3, IPPROTO_UDP, "10.0.0.2", "198.51.100.1");
 	open_flow(4, IPPROTO_ICMP, "2001:db8:1:2::3", "2001:db8:f::1");
-	times[2].stamped = 1;
+	table[2].part.times.stamped = 1;
 	on_read(true, traffic);
 	assert_int_equal(watched, PP_WATCH_TRAFFIC);
 	assert_string_equal(next("{}"), "");
@@ -274,7 +277,7 @@ static void by_network(void **state)
 			    "[\"2001:db8:1::\",\"ICMP\",1,56,0,0]"
 			    "[\"2001:db8:f::\",\"ICMP\",0,0,1,56]");
 	/* Only what has been added; two flows of a network are one row. */
-	times[1].stamped = 1;
+	table[1].part.times.stamped = 1;
 	carry(1, LQOS_UP, 1, 5);
 	carry(2, LQOS_UP, 1, 6);
 	assert_string_equal(next("{\"ipv4_prefix\":16}"),
@@ -319,12 +322,12 @@ static void begins_with_the_first(void **state)
 	open_flow(1, IPPROTO_UDP, "10.0.0.1", "192.0.2.1");
 	carry(1, LQOS_UP, 1000, 10000);
 	pping_watch(&p, PP_WATCH_SAMPLES, true);
-	assert_int_equal(times[1].packets[LQOS_UP], 0);
-	assert_int_equal(times[1].bytes[LQOS_UP], 0);
+	assert_int_equal(table[1].part.times.packets[LQOS_UP], 0);
+	assert_int_equal(table[1].part.times.bytes[LQOS_UP], 0);
 	carry(1, LQOS_UP, 3, 30);
 	/* The second takes nothing from the first, nor anything of his. */
 	on_read(true, traffic);
-	assert_int_equal(times[1].packets[LQOS_UP], 3);
+	assert_int_equal(table[1].part.times.packets[LQOS_UP], 3);
 	assert_int_equal(watched, PP_WATCH_SAMPLES | PP_WATCH_TRAFFIC);
 	assert_string_equal(next("{}"), "");
 	carry(1, LQOS_UP, 1, 10);
@@ -332,7 +335,7 @@ static void begins_with_the_first(void **state)
 					"[\"192.0.2.0\",\"UDP\",0,0,1,10]");
 	pping_watch(&p, PP_WATCH_SAMPLES, false);
 	assert_int_equal(watched, PP_WATCH_TRAFFIC);
-	assert_int_equal(times[1].packets[LQOS_UP], 4);
+	assert_int_equal(table[1].part.times.packets[LQOS_UP], 4);
 }
 
 static void another_flow(void **state)
@@ -348,12 +351,12 @@ static void another_flow(void **state)
 	assert_string_equal(next("{}"), "[\"10.0.1.0\",\"UDP\",2,20,0,0]"
 					"[\"192.0.2.0\",\"UDP\",0,0,2,20]");
 	/* Nothing of it was counted yet. */
-	flows[1].generation++;
+	table[1].flow.generation++;
 	assert_string_equal(next("{}"), "");
 	/* It is nobody's. */
 	open_flow(1, IPPROTO_UDP, "10.0.1.1", "192.0.2.1");
 	carry(1, LQOS_UP, 2, 20);
-	flows[1].used = 0;
+	table[1].flow.used = 0;
 	assert_string_equal(next("{}"), "");
 }
 
