@@ -62,10 +62,12 @@ static int match_qdisc(const struct nlmsghdr *nlh, void *arg)
 	struct qdisc_search *search = arg;
 	const struct nlattr *attr;
 
-	if ((uint32_t)tc->tcm_ifindex != search->ifindex)
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*tc) ||
+	    (uint32_t)tc->tcm_ifindex != search->ifindex)
 		return MNL_CB_OK;
 	mnl_attr_for_each(attr, nlh, sizeof(*tc))
 		if (mnl_attr_get_type(attr) == TCA_KIND &&
+		    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0 &&
 		    !strcmp(mnl_attr_get_str(attr), search->kind))
 			search->found++;
 	return MNL_CB_OK;
