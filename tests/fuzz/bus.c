@@ -1,31 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libFuzzer target: any line to the bus, as anybody and as root.
+ * Any line to the bus, as anybody and as root.
  *
  * Whatever comes, an answer is valid JSON-RPC, nobody but root runs what
  * changes state, and a notification has no reply.
  */
 #include <errno.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
 #include "core/core.h"
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 static struct core core;
 static bool as_root;
-
-static void require(bool what)
-{
-	if (!what)
-		abort();
-}
 
 static int run_echo(struct lqos_call *call, void *arg)
 {
@@ -66,12 +56,10 @@ static void no_log(enum lqos_level level, const char *line, void *arg)
 	(void)arg;
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+static void setup(void)
 {
 	char dir[] = "/tmp/lqos-fuzz-XXXXXX", path[64];
 
-	(void)argc;
-	(void)argv;
 	core_log_sink(no_log, NULL);
 	require(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/bus", dir);
@@ -85,7 +73,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	require(!lqos_command_add(core.ctx, &commands[0], NULL));
 	require(!lqos_command_add(core.ctx, &commands[1], NULL));
 	require(!lqos_topic_add(core.ctx, &topic, NULL));
-	return 0;
 }
 
 static void check_reply(const json_t *reply)
@@ -101,6 +88,8 @@ static void check_reply(const json_t *reply)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	if (!core.bus)
+		setup();
 	for (int root = 0; root <= 1; root++) {
 		json_t *reply = NULL, *one;
 		char *text;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libFuzzer target: any frames at any times through the parser and the core of
- * round-trip times.
+ * Any frames at any times through the parser and the core of round-trip times.
  *
  * Whatever comes, what is measured is no longer than there was something to be
  * answered, and has a place in a histogram.
@@ -12,13 +11,10 @@
  * as what is different from the last of their way: a raw frame finds its
  * connection again too seldom.
  */
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/fuzz.h"
 #include "tests/rtt/path.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
 	FRAME_MAX = 2048,
@@ -38,12 +34,6 @@ static struct {
 	uint32_t seq[2];
 	uint32_t tsval[2];
 } connection;
-
-static void require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static uint64_t take(struct input *in, size_t n)
 {
