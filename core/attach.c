@@ -77,6 +77,8 @@ int attach_place(int link_fd, struct attach_place *out)
 static bool is_at(int link_fd, const struct attachment *a, enum hook hook,
 		  struct attach_place *place)
 {
+	/* errno is not 0 where a system call has failed.
+	 * NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult) */
 	return !attach_place(link_fd, place) && place->hook == hook &&
 	       place->ifindex == a->iface.ifindex;
 }
@@ -176,7 +178,8 @@ static bool mode_fits(uint32_t ifindex, const char *mode)
 	       is_native(ifindex) == !strcmp(mode, "native");
 }
 
-/* 1: an earlier run's link was found and now runs prog_fd; 0: there is none. */
+/* 1: an earlier run's link was found and now runs prog_fd; 0: there is none.
+ * mode: of XDP; NULL: of another hook, which has none. */
 static int adopt_link(struct attachment *a, enum hook hook, int prog_fd,
 		      const char *mode, const char *path)
 {
@@ -184,8 +187,7 @@ static int adopt_link(struct attachment *a, enum hook hook, int prog_fd,
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	if (fits(fd, a, hook) &&
-	    (hook != HOOK_XDP || mode_fits(a->iface.ifindex, mode)) &&
+	if (fits(fd, a, hook) && (!mode || mode_fits(a->iface.ifindex, mode)) &&
 	    !bpf_link_update(fd, prog_fd, NULL)) {
 		a->links[hook] = steal_fd(&fd);
 		return 1;

@@ -31,6 +31,8 @@ static int parse_list(const char *text, bool *set, uint32_t possible,
 	unsigned long from, to;
 	char *end;
 
+	/* It was read: errno is not 0 where that has failed.
+	 * NOLINTNEXTLINE(clang-analyzer-core.uninitialized.ArraySubscript) */
 	while (isspace((unsigned char)*text))
 		text++;
 	while (*text) {

@@ -10,6 +10,7 @@
 #include "core/core.h"
 
 /* Our own ELF header, by the linker: what this machine's files look like. */
+/* NOLINTNEXTLINE(bugprone-reserved-identifier) */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
 static void elf_end_p(Elf **elf)

@@ -66,11 +66,13 @@ void core_feed_enqueue(struct subscription *sub, const struct shared *shared)
 {
 	struct reader *reader = sub->reader;
 	size_t size = core_bus_line_size(shared->line);
+	struct subscription *first;
 	struct frame *frame;
 
 	/* One that is larger than the bound goes alone. */
-	while (reader->bytes && reader->bytes + size > CORE_FEED_QUEUE_BYTES)
-		lose_first(oldest(reader));
+	while (reader->bytes + size > CORE_FEED_QUEUE_BYTES &&
+	       (first = oldest(reader)))
+		lose_first(first);
 	if (sub->queued == CORE_FEED_QUEUE_FRAMES)
 		lose_first(sub);
 

@@ -84,7 +84,7 @@ int lqos_lookup(struct lqos_ctx *ctx, const char *ip, struct lqos_lookup *out,
 	struct lqos_lookup found = {.cpu = UINT32_MAX};
 	struct lqos_prefix own, any;
 	const struct core_mapping *m;
-	struct dp_owner owner;
+	struct dp_owner owner = {0};
 	int rc;
 
 	rc = parse_host(ctx->core, ip, &own, why, why_size);

@@ -220,7 +220,8 @@ static int new_pins(struct pins **out, const char *dir)
 	if (snprintf(pins->dir, sizeof(pins->dir), "%s", dir) >=
 	    (int)sizeof(pins->dir)) {
 		free(pins);
-		return core_fail(WHO, -ENAMETOOLONG, "pin_dir %s", dir);
+		core_fail(WHO, -ENAMETOOLONG, "pin_dir %s", dir);
+		return -ENAMETOOLONG;
 	}
 	*out = pins;
 	return 0;

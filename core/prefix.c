@@ -22,7 +22,7 @@ static const char *quoted(const char *text, char *buf, size_t size)
 {
 	size_t i;
 
-	for (i = 0; text[i] && i < size - 1; i++)
+	for (i = 0; i < size - 1 && text[i]; i++)
 		buf[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
 	buf[i] = '\0';
 	return buf;

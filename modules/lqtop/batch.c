@@ -231,9 +231,9 @@ static int put_frame(const struct options *options, json_t *frame, bool first)
 			strerror(-rc));
 		return rc;
 	}
-	if (options->output == OUTPUT_TEXT)
+	if (view && options->output == OUTPUT_TEXT)
 		put_text(view, &options->query);
-	if (options->output == OUTPUT_CSV)
+	if (view && options->output == OUTPUT_CSV)
 		put_csv(view, first);
 	if (!fflush(stdout))
 		return 0;

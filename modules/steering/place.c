@@ -224,7 +224,7 @@ static void place_all(struct steering *st)
 		st->unplaced++;
 		without = s;
 	}
-	if (st->unplaced && st->unplaced != before)
+	if (without && st->unplaced != before)
 		lqos_log(st->ctx, LQOS_ERR,
 			 "%u circuits, among them %s, get no class: a queue "
 			 "has room for %d nodes and circuits; spread them over "

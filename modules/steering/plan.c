@@ -177,7 +177,7 @@ static void count(struct plan *plan, const struct circuit *c, int sign)
 {
 	struct node *top = &plan->nodes[plan->nodes[c->node].top];
 	uint32_t where = NOWHERE, unrated = c->rate ? 0 : sign;
-	uint64_t load = sign * c->rate, before;
+	uint64_t load = sign < 0 ? -c->rate : c->rate, before;
 
 	if (top != plan->nodes) {
 		before = demand(top);
