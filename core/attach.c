@@ -72,44 +72,42 @@ int attach_place(int link_fd, struct attach_place *out)
 	return 0;
 }
 
-/* Is it this hook of an interface of that number, here or in another network
- * namespace? */
-static bool is_at(int link_fd, const struct attachment *a, enum hook hook,
-		  struct attach_place *place)
-{
-	/* errno is not 0 where a system call has failed.
-	 * NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult) */
-	return !attach_place(link_fd, place) && place->hook == hook &&
-	       place->ifindex == a->iface.ifindex;
-}
-
-bool attach_is_here(const struct attach_place *place)
+int attach_is_here(const struct attach_place *place)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, xdp);
 	uint32_t ids[64], n = ARRAY_SIZE(ids), i;
+	int rc;
 
 	if (!place->ifindex)
-		return false;
-	if (place->hook == HOOK_XDP)
-		return !bpf_xdp_query((int)place->ifindex, 0, &xdp) &&
-		       (xdp.prog_id == place->prog_id ||
-			xdp.drv_prog_id == place->prog_id ||
-			xdp.skb_prog_id == place->prog_id);
+		return 0;
+	if (place->hook == HOOK_XDP) {
+		rc = bpf_xdp_query((int)place->ifindex, 0, &xdp);
+		return rc ? rc
+			  : xdp.prog_id == place->prog_id ||
+				       xdp.drv_prog_id == place->prog_id ||
+				       xdp.skb_prog_id == place->prog_id;
+	}
 	if (bpf_prog_query((int)place->ifindex, hooks[place->hook].type, 0,
 			   NULL, ids, &n))
-		return false;
+		return errno == ENODEV ? 0 : -errno;
 	for (i = 0; i < n; i++)
 		if (ids[i] == place->prog_id)
-			return true;
-	return false;
+			return 1;
+	return 0;
 }
 
-/* Is an earlier run's link at this hook of this very interface? */
-static bool fits(int link_fd, const struct attachment *a, enum hook hook)
+/* Is an earlier run's link at this hook of this very interface?  1, 0, -errno
+ */
+static int fits(int link_fd, const struct attachment *a, enum hook hook)
 {
 	struct attach_place place;
+	int rc = attach_place(link_fd, &place);
 
-	return is_at(link_fd, a, hook, &place) && attach_is_here(&place);
+	if (rc)
+		return rc == -ENOENT ? 0 : rc;
+	if (place.hook != hook || place.ifindex != a->iface.ifindex)
+		return 0;
+	return attach_is_here(&place);
 }
 
 bool attach_has_tcx(uint32_t ifindex)
@@ -184,10 +182,14 @@ static int adopt_link(struct attachment *a, enum hook hook, int prog_fd,
 		      const char *mode, const char *path)
 {
 	autoclose int fd = bpf_obj_get(path);
+	int rc;
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	if (fits(fd, a, hook) && (!mode || mode_fits(a->iface.ifindex, mode)) &&
+	rc = fits(fd, a, hook);
+	if (rc < 0)
+		return rc;
+	if (rc && (!mode || mode_fits(a->iface.ifindex, mode)) &&
 	    !bpf_link_update(fd, prog_fd, NULL)) {
 		a->links[hook] = steal_fd(&fd);
 		return 1;
@@ -346,6 +348,7 @@ int attach_check(const struct attachment *a, bool tcx, const char *pin_dir)
 	char path[PATH_MAX], holder[96];
 	autoclose int link = -1;
 	uint32_t id = 0;
+	int rc;
 
 	if (!tcx && attach_has_qdisc(a->iface.ifindex, "ingress"))
 		return core_fail(WHO, -EEXIST,
@@ -355,8 +358,11 @@ int attach_check(const struct attachment *a, bool tcx, const char *pin_dir)
 				 a->name, a->name);
 	link_path(path, sizeof(path), a, HOOK_XDP, pin_dir);
 	link = bpf_obj_get(path);
-	if ((link >= 0 && fits(link, a, HOOK_XDP)) ||
-	    bpf_xdp_query_id((int)a->iface.ifindex, 0, &id) || !id)
+	rc = link < 0 ? 0 : fits(link, a, HOOK_XDP);
+	if (rc < 0)
+		return core_fail(WHO, rc, "%s: cannot tell where %s is",
+				 a->name, path);
+	if (rc || bpf_xdp_query_id((int)a->iface.ifindex, 0, &id) || !id)
 		return 0;
 	xdp_holder(a->iface.ifindex, holder, sizeof(holder));
 	return core_fail(WHO, -EBUSY,
@@ -367,16 +373,18 @@ int attach_check(const struct attachment *a, bool tcx, const char *pin_dir)
 
 enum attach_state attach_look(const struct attachment *a, const char *pin_dir)
 {
-	char path[PATH_MAX], name[IF_NAMESIZE];
 	enum attach_state state = ATTACH_HOLDS;
+	char path[PATH_MAX];
 	struct attach_place place;
 	int hook;
 
-	if (!if_indextoname(a->iface.ifindex, name))
+	if (interface_is_gone(a->iface.ifindex))
 		return ATTACH_LOST;
 	for (hook = 0; hook < HOOKS; hook++) {
+		/* What cannot be looked at now is as it was. */
 		if (a->links[hook] < 0 ||
-		    is_at(a->links[hook], a, hook, &place))
+		    attach_place(a->links[hook], &place) ||
+		    place.ifindex == a->iface.ifindex)
 			continue;
 		/* Who takes us off on purpose takes the pin away too. */
 		link_path(path, sizeof(path), a, hook, pin_dir);
@@ -404,7 +412,8 @@ bool attach_accept(struct attachment *a)
 
 	for (hook = 0; hook < HOOKS; hook++)
 		if (a->links[hook] >= 0 &&
-		    !is_at(a->links[hook], a, hook, &place))
+		    !attach_place(a->links[hook], &place) &&
+		    place.ifindex != a->iface.ifindex)
 			close(steal_fd(&a->links[hook]));
 	return was && a->links[HOOK_XDP] < 0;
 }

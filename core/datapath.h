@@ -73,6 +73,7 @@ void restore_done(struct restore *restore);
 
 /* ---- interfaces.c -------------------------------------------------------- */
 
+bool interface_is_gone(uint32_t ifindex);
 /* ifindex and queue counts of name; waits up to wait_ms for it to appear. */
 int interface_find(struct lqos_interface *out, const char *name,
 		   enum lqos_side side, uint32_t wait_ms);
@@ -180,8 +181,9 @@ struct attach_place {
 
 /* -ENOENT: at no interface, by its type. */
 int attach_place(int link_fd, struct attach_place *out);
-/* Is it an interface of our network namespace? */
-bool attach_is_here(const struct attach_place *place);
+/* Is it an interface of our network namespace?  1, 0, or -errno: there is no
+ * telling now. */
+int attach_is_here(const struct attach_place *place);
 /* Id of the core's program on TC, however it is attached; 0: none. */
 uint32_t attach_tc_program(uint32_t ifindex, enum hook hook);
 

@@ -81,6 +81,14 @@ static int count_queues(struct lqos_interface *iface)
 	return 0;
 }
 
+bool interface_is_gone(uint32_t ifindex)
+{
+	char name[IF_NAMESIZE];
+
+	/* One that cannot be asked for, as without a file more, is there. */
+	return !if_indextoname(ifindex, name) && errno == ENXIO;
+}
+
 int interface_find(struct lqos_interface *out, const char *name,
 		   enum lqos_side side, uint32_t wait_ms)
 {
@@ -91,6 +99,9 @@ int interface_find(struct lqos_interface *out, const char *name,
 
 	/* At boot, links come up late. */
 	while (!(found.ifindex = if_nametoindex(name))) {
+		if (errno != ENODEV)
+			return core_fail(WHO, -errno, "cannot look for %s",
+					 name);
 		if (!wait_ms)
 			return core_fail(
 				WHO, -ENODEV,
@@ -339,8 +350,10 @@ void interface_restore_tags(const struct lqos_interface *iface,
 	if (!rc)
 		rc = ethtool_value(iface->name, ETHTOOL_SFLAGS, &flags);
 	if (rc)
-		core_fail(WHO, rc, "%s: cannot turn rx-vlan-offload on again",
-			  iface->name);
+		core_fail(WHO, rc,
+			  "%s: cannot turn rx-vlan-offload on again: ethtool "
+			  "-K %s rxvlan on",
+			  iface->name, iface->name);
 }
 
 void interface_advise(const struct lqos_interface *iface)

@@ -122,7 +122,8 @@ static const char *interface_of(const struct attach_place *place, char *name)
 {
 	if (!place->ifindex)
 		return "gone";
-	return attach_is_here(place) && if_indextoname(place->ifindex, name)
+	return attach_is_here(place) == 1 &&
+			       if_indextoname(place->ifindex, name)
 		       ? name
 		       : ELSEWHERE;
 }

@@ -254,11 +254,9 @@ static void accept_loss(struct attachment *a)
 
 static void lose(struct core_datapath *dp, struct attachment *a)
 {
-	char name[IF_NAMESIZE];
-
 	a->gone = true;
 	a->wait = 0;
-	if (if_indextoname(a->iface.ifindex, name)) {
+	if (!interface_is_gone(a->iface.ifindex)) {
 		core_log(WHO, LQOS_WARN,
 			 "%s: somebody has detached a program of ours, and "
 			 "left its pin: it is attached again (to have it off, "

@@ -29,7 +29,8 @@ static void boot_id(char *out, int size)
 	out[strcspn(out, "\n")] = '\0';
 }
 
-/* An interface may have gone, or have another name by now. */
+/* An interface may have gone, or have another name by now; one that cannot be
+ * asked for keeps its notes. */
 static json_t *as_now(json_t *interfaces)
 {
 	json_t *now = json_object(), *notes;
@@ -41,6 +42,8 @@ static json_t *as_now(json_t *interfaces)
 		ifindex = json_integer_value(json_object_get(notes, "ifindex"));
 		if (if_indextoname(ifindex, name))
 			json_object_set(now, name, notes);
+		else if (errno != ENXIO)
+			json_object_set(now, was, notes);
 	}
 	return now;
 }

@@ -24,7 +24,7 @@ static struct attachment *ours(struct core_datapath *dp, uint32_t ifindex)
 static struct attachment *ours_at(struct core_datapath *dp,
 				  const struct attach_place *place)
 {
-	return attach_is_here(place) ? ours(dp, place->ifindex) : NULL;
+	return attach_is_here(place) == 1 ? ours(dp, place->ifindex) : NULL;
 }
 
 /* An interface may have got another name since its link was pinned. */
@@ -52,8 +52,12 @@ static void drop_link(const char *path, void *arg)
 	struct core_datapath *dp = arg;
 	autoclose int fd = bpf_obj_get(path);
 	struct attach_place place;
+	int here;
 
-	if (fd < 0 || attach_place(fd, &place) || ours_at(dp, &place))
+	if (fd < 0 || attach_place(fd, &place))
+		return;
+	here = attach_is_here(&place);
+	if (here < 0 || (here && ours(dp, place.ifindex)))
 		return;
 	core_log(WHO, LQOS_INFO,
 		 "%s: of an earlier run, on an interface that "
@@ -69,7 +73,7 @@ static bool put_back(const char *interface, void *arg)
 	struct attachment a = {.links = {-1, -1, -1}, .tc = true};
 	uint32_t ifindex = if_nametoindex(interface);
 
-	if (ours(dp, ifindex))
+	if (ours(dp, ifindex) || (!ifindex && errno != ENODEV))
 		return false;
 	if (ifindex && strlen(interface) < sizeof(a.name) &&
 	    !interface_find(&a.iface, interface, 0, 0)) {
