@@ -176,7 +176,8 @@ static void client_finish(struct core_bus_client *client)
 	client->closing = true;
 	event_del(client->more);
 	bufferevent_disable(client->bev, EV_READ);
-	if (core_bus_client_pending(client))
+	if (core_bus_client_pending(client) &&
+	    !bufferevent_enable(client->bev, EV_WRITE))
 		bufferevent_set_timeouts(client->bev, NULL, &goodbye_time);
 	else
 		client_free(client);
@@ -284,7 +285,10 @@ static void serve(struct core_bus_client *client)
 		}
 	}
 	/* Not event_active(): the others are to have their turn. */
-	event_add(client->more, &at_once);
+	if (event_add(client->more, &at_once)) {
+		core_fail("bus", -ENOMEM, "cannot serve a client any longer");
+		client_finish(client);
+	}
 }
 
 static void on_more(evutil_socket_t fd, short events, void *arg)
@@ -323,9 +327,10 @@ static void on_drain(struct bufferevent *bev, void *arg)
 		client->on_drain(client, client->drain_arg);
 	if (client->paused) {
 		client->paused = false;
-		if (!client->eof)
-			bufferevent_enable(client->bev, EV_READ);
-		serve(client);
+		if (!client->eof && bufferevent_enable(client->bev, EV_READ))
+			client_finish(client);
+		else
+			serve(client);
 	}
 }
 
@@ -372,7 +377,12 @@ static int client_new(struct core_bus *bus, int fd_)
 				 CORE_BUS_LINE_MAX + 1);
 	bufferevent_set_max_single_read(client->bev, READ_AT_ONCE);
 	bufferevent_set_max_single_write(client->bev, WRITE_AT_ONCE);
-	bufferevent_enable(client->bev, EV_READ | EV_WRITE);
+	/* Nobody would ever see that it has gone. */
+	if (bufferevent_enable(client->bev, EV_READ | EV_WRITE)) {
+		event_free(client->more);
+		bufferevent_free(client->bev);
+		return -ENOMEM;
+	}
 	LIST_INSERT_HEAD(&bus->clients, client, link);
 	bus->stats.clients++;
 	bus->stats.accepted++;
