@@ -176,8 +176,11 @@ bool layout_fits(int fd, const struct bpf_object *obj,
 	struct btf *btf;
 	bool same;
 
-	if (!is_map(fd) || bpf_obj_get_info_by_fd(fd, &info, &len))
+	if (!is_map(fd))
 		return differ(&c, "it is no map");
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return differ(&c, "it cannot be looked at: %s",
+			      strerror(errno));
 	if (!same_shape(&info, map, &c))
 		return false;
 	c.b = bpf_object__btf(obj);

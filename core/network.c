@@ -214,7 +214,12 @@ int core_network_parse(struct core_network **out, const char *path,
 		text += 3;
 		len -= 3;
 	}
+	errno = 0;
 	json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+	/* Which it would call a mistake of the file. */
+	if (!json && errno == ENOMEM)
+		return core_fail(CORE_REGISTRY_LOG, -ENOMEM, "cannot read %s",
+				 path);
 	if (!json) {
 		core_log(CORE_REGISTRY_LOG, LQOS_ERR, "%s:%d:%d: %s", path,
 			 error.line, error.column, error.text);

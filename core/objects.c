@@ -94,18 +94,20 @@ void datapath_set_type(const struct core_datapath *dp, struct bpf_program *prog,
 							    : BPF_XDP);
 }
 
-/* Else a map of the core has grown, or the module is newer.  What has no type
- * is a record that others' parts may be behind. */
-static bool value_fits(const struct bpf_map *map, int fd)
+/* -EPROTO: a map of the core has grown, or the module is newer.  What has no
+ * type is a record that others' parts may be behind. */
+static int check_value_size(const struct bpf_map *map, int fd)
 {
-	uint32_t want = bpf_map__value_size(map), len;
+	uint32_t want = bpf_map__value_size(map);
 	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
 
-	len = sizeof(info);
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		return false;
-	return bpf_map__btf_value_type_id(map) ? info.value_size == want
-					       : info.value_size >= want;
+		return -errno;
+	if (bpf_map__btf_value_type_id(map) ? info.value_size != want
+					    : info.value_size < want)
+		return -EPROTO;
+	return 0;
 }
 
 static int bind_core_maps(const struct core_datapath *dp, const char *who,
@@ -126,14 +128,14 @@ static int bind_core_maps(const struct core_datapath *dp, const char *who,
 					 "are the core's, and it has none of "
 					 "that name in this run",
 					 name);
-		rc = value_fits(map, fd) ? bpf_map__reuse_fd(map, fd) : -EPROTO;
+		rc = check_value_size(map, fd) ?: bpf_map__reuse_fd(map, fd);
 		if (rc)
 			return core_fail(
-				who, rc,
-				"map %s: cannot bind to the core's (was "
-				"the module built with other headers? "
-				"rebuild it)",
-				name);
+				who, rc, "map %s: cannot bind to the core's%s",
+				name,
+				rc == -EPROTO ? " (was the module built with "
+						"other headers? rebuild it)"
+					      : "");
 	}
 	return 0;
 }

@@ -253,6 +253,8 @@ int core_pins_open(struct pins **out, const char *dir)
 			core_fail(WHO, rc, "cannot open %s", dir);
 	}
 	if (rc) {
+		/* Nobody's pins are in it, or it stays. */
+		rmdir(dir);
 		free(pins);
 		return rc;
 	}
