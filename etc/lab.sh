@@ -30,6 +30,7 @@ LAB_TOPOLOGY=${LAB_TOPOLOGY:-linux}
 LAB_PAIRS=${LAB_PAIRS:-1}
 LAB_MTU=${LAB_MTU:-1500} # of the links; hosts send at most 1500
 LAB_SWITCH=${LAB_SWITCH:-} # the BPF object of a stick's switch
+LAB_UNDER=() # a command that runs lqosd, as in env A=B
 LAB_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
 
 lab_say()
@@ -399,7 +400,7 @@ lab_spawn()
 	# Dies with us, but of TERM: it then cleans up after itself.
 	setsid setpriv --pdeathsig TERM \
 		nsenter --net="/run/netns/$LAB_NS_SHAPER" -- \
-		"$root/sbin/lqosd" -c "$LAB_INI" "$@" \
+		"${LAB_UNDER[@]}" "$root/sbin/lqosd" -c "$LAB_INI" "$@" \
 		</dev/null >>"$LAB_LOG" 2>&1 &
 	LAB_DAEMON=$!
 }
