@@ -448,7 +448,8 @@ static void on_accept_again(evutil_socket_t fd, short events, void *arg)
 
 	(void)fd;
 	(void)events;
-	evconnlistener_enable(bus->listener);
+	if (evconnlistener_enable(bus->listener))
+		event_add(bus->accept_again, &accept_pause);
 }
 
 /* Nobody can connect before listen(), so there is time for both. */
@@ -536,12 +537,17 @@ int core_bus_new(struct core_bus **out, struct core *core, const char *path,
 	bus->accept_again = event_new(base, -1, 0, on_accept_again, bus);
 	if (!bus->accept_again)
 		return -ENOMEM;
-	bus->listener = evconnlistener_new(
-		base, on_accept, bus,
-		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, BACKLOG, fd);
+	bus->listener = evconnlistener_new(base, on_accept, bus,
+					   LEV_OPT_CLOSE_ON_FREE |
+						   LEV_OPT_CLOSE_ON_EXEC |
+						   LEV_OPT_DISABLED,
+					   BACKLOG, fd);
 	if (!bus->listener)
 		return core_fail("bus", -errno, "listen on %s", path);
 	fd = -1;
+	/* Which would say nothing if it did this itself. */
+	if (evconnlistener_enable(bus->listener))
+		return core_fail("bus", -errno, "cannot watch %s", path);
 	evconnlistener_set_error_cb(bus->listener, on_accept_error);
 
 	*out = steal_ptr(bus);
