@@ -123,9 +123,9 @@ local_ctl()
 # Waits until the daemon answers (0), or is no more.
 up()
 {
-	local i
+	local end=$((SECONDS + PATIENCE))
 
-	for ((i = 0; i < PATIENCE * 50; i++)); do
+	while [ "$SECONDS" -lt "$end" ]; do
 		[ ! -S "$LAB_BUS" ] || ! answers || return 0
 		kill -0 "$LAB_DAEMON" 2>/dev/null || return 1
 		sleep 0.02

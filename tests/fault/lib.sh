@@ -115,7 +115,7 @@ passes()
 
 answers()
 {
-	ctl -t 10 -j status >/dev/null 2>&1
+	ctl -t 3 -j status >/dev/null 2>&1
 }
 
 # ended SECONDS: STATUS is lqosd's, or hang: it did not end, and is killed.
