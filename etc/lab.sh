@@ -29,6 +29,7 @@ LAB_TICK=${LAB_TICK:-:} # called while something is waited for
 LAB_TOPOLOGY=${LAB_TOPOLOGY:-linux}
 LAB_PAIRS=${LAB_PAIRS:-1}
 LAB_MTU=${LAB_MTU:-1500} # of the links; hosts send at most 1500
+LAB_LEAF=${LAB_LEAF:-} # the qdisc of a circuit; else the best that there is
 LAB_SWITCH=${LAB_SWITCH:-} # the BPF object of a stick's switch
 LAB_UNDER=() # a command that runs lqosd, as in env A=B
 LAB_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
@@ -452,7 +453,7 @@ lab_leaf()
 {
 	local leaf
 
-	for leaf in cake fq_codel; do
+	for leaf in ${LAB_LEAF:-cake fq_codel}; do
 		lab_shaper tc qdisc add dev lo root $leaf 2>/dev/null || continue
 		lab_shaper tc qdisc del dev lo root
 		echo $leaf

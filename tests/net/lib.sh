@@ -6,6 +6,8 @@
 #
 #	LQOS_ROOT	where lqos is installed
 #	LQOS_SANITIZED	1: built with sanitizers; everything takes longer
+#	LQOS_SLOW	how many times slower than usual the machine is, as one
+#			that is emulated
 
 set -u
 
@@ -13,6 +15,10 @@ NET_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
 NET_TOP=$(cd "$NET_HERE/../.." && pwd) || exit 1
 ROOT=${LQOS_ROOT:-}
 [ "${LQOS_SANITIZED:-0}" = 1 ] || LQOS_SANITIZED=
+SLOW=${LQOS_SLOW:-1}
+# What suites send takes a third of a usual CPU: as many bytes in so many times
+# the time is what this one can do.
+PACE=$(((SLOW + 2) / 3))
 # Where the BPF programs of this folder are.
 NET_BUILD=${LQOS_BUILD:-${ROOT%/root}}/tests/net
 PATH=$PATH:/usr/sbin:/sbin
@@ -159,7 +165,9 @@ net_plan()
 	trap net_end EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
-	[ -z "$LQOS_SANITIZED" ] || export LAB_START_TRIES=1200
+	LAB_START_TRIES=$((300 * SLOW))
+	[ -z "$LQOS_SANITIZED" ] || LAB_START_TRIES=$((4 * LAB_START_TRIES))
+	export LAB_START_TRIES
 	lab_reap
 	lab_names
 }
@@ -226,6 +234,25 @@ sanitizer_reports()
 PORT=5400
 declare -A FLOW_PID FLOW_V6
 
+# at_pace ARGUMENT...: of iperf3, into ARGUMENTS: -t times PACE, -b by it.
+at_pace()
+{
+	local option= word
+
+	ARGUMENTS=()
+	for word; do
+		case $option in
+		-t) word=$((word * PACE)) ;;
+		-b)
+			word=${word/%M/000K}
+			word=$((${word%K} / PACE))K
+			;;
+		esac
+		option=$word
+		ARGUMENTS+=("$word")
+	done
+}
+
 # flow NAME ADDRESS ARGUMENT...: one run of iperf3 in the background.
 flow()
 {
@@ -236,14 +263,15 @@ flow()
 	lab_server $PORT || bail "no iperf3 server"
 	FLOW_V6[$name]=
 	[[ $address != *:* ]] || FLOW_V6[$name]=6
-	lab_iperf "$address" $PORT -J "$@" >"$LAB_DIR/$name.json" &
+	at_pace "$@"
+	lab_iperf "$address" $PORT -J "${ARGUMENTS[@]}" >"$LAB_DIR/$name.json" &
 	FLOW_PID[$name]=$!
 }
 
 # flows_end SECONDS: all are through, or are stopped.
 flows_end()
 {
-	local name pid deadline=$((SECONDS + $1))
+	local name pid deadline=$((SECONDS + $1 * SLOW))
 
 	for name in "${!FLOW_PID[@]}"; do
 		pid=${FLOW_PID[$name]}
@@ -286,21 +314,74 @@ flow_bytes()
 	end' "$LAB_DIR/$1.json" 2>/dev/null
 }
 
+# ---- In the background ------------------------------------------------------
+
+RTT_TRAFFIC=$NET_HERE/rtt_traffic.py
+TRACES=() # pids of tcpdump
+
+# Of what runs in the background the pid is to be its own, no subshell's.
+in_background()
+{
+	local ns=$1
+
+	shift
+	setsid setpriv --pdeathsig TERM nsenter --net="/run/netns/$ns" -- "$@" \
+		</dev/null &
+}
+
+# grows FILE REGEX PID: until it is in there.
+grows()
+{
+	local i
+
+	for ((i = 0; i < 100 * SLOW; i++)); do
+		grep -q "$2" "$1" && return
+		kill -0 "$3" 2>/dev/null || break
+		sleep 0.05
+	done
+	bail "no \"$2\" in $1: $(tail -n 3 "$1")"
+}
+
+# trace SIDE: all that arrives at the shaper's interface.
+trace()
+{
+	in_background "$LAB_NS_SHAPER" tcpdump -i "$1" -Q in -Z root -s 128 \
+		-B 16384 --time-stamp-precision=nano -w "$LAB_DIR/$1.pcap" \
+		'tcp or udp or icmp or icmp6' 2>"$LAB_DIR/$1.err"
+	TRACES+=($!)
+	grows "$LAB_DIR/$1.err" "listening on" $!
+}
+
+# end PID...
+end()
+{
+	kill "$@" 2>/dev/null
+	{ wait "$@"; } 2>/dev/null
+}
+
+# rtt_server: of rtt_traffic.py's clients, on the internet's addresses.
+rtt_server()
+{
+	in_background "$LAB_NS_INET" python3 -B "$RTT_TRAFFIC" server \
+		"$LAB_INET4" "$LAB_INET6" >"$LAB_DIR/server.out" 2>&1
+	grows "$LAB_DIR/server.out" ready $!
+}
+
 # ---- What lqosd says --------------------------------------------------------
 
 # Two ticks, each of which is a frame behind the one that there is: what has been
 # sent is in the last.
 settle()
 {
-	timeout 30 "$ROOT/bin/lqtop" -S "$LAB_BUS" -b -n 3 -l 1 -o json \
-		>"$LAB_DIR/ticks.json" || sleep 2.2
+	timeout $((30 * SLOW)) "$ROOT/bin/lqtop" -S "$LAB_BUS" -b -n 3 -l 1 \
+		-o json >"$LAB_DIR/ticks.json" || sleep 2.2
 }
 
 # A frame of lqtop with all columns, into LAB_DIR/frame.json.
 take_frame()
 {
-	timeout 30 "$ROOT/bin/lqtop" -S "$LAB_BUS" -b -n 1 -a -l 1000 -o json \
-		>"$LAB_DIR/frame.json"
+	timeout $((30 * SLOW)) "$ROOT/bin/lqtop" -S "$LAB_BUS" -b -n 1 -a \
+		-l 1000 -o json >"$LAB_DIR/frame.json"
 }
 
 # cell CIRCUIT COLUMN: of the frame; circuit "" is all unknown hosts.

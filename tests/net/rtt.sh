@@ -21,10 +21,8 @@ KEEP=${KEEP:-}
 ACCESS_US=5000
 INTERNET_US=15000
 LAST_CPU=$(($(lab_cpus) - 1))
-TRAFFIC=$NET_HERE/rtt_traffic.py
-TRACES=() # tcpdump, and
-WIRE=	  # delaywire, of the run
-WATCH=	  # lqosctl, of the daemon
+WIRE=  # delaywire, of the run
+WATCH= # lqosctl, of the daemon
 
 # Each scenario has a subscriber of its own, so that it has its columns.
 SCENARIOS="rr idle held push short icmp dns quic down up burst plain plain_rr
@@ -57,16 +55,6 @@ devices()
 }
 
 # ---- The wires --------------------------------------------------------------
-
-# Of what runs in the background the pid is to be its own, no subshell's.
-in_background()
-{
-	local ns=$1
-
-	shift
-	setsid setpriv --pdeathsig TERM nsenter --net="/run/netns/$ns" -- "$@" \
-		</dev/null &
-}
 
 plain_frames()
 {
@@ -142,36 +130,6 @@ wires()
 	grows "$LAB_DIR/wire.err" ready "$WIRE"
 }
 
-# grows FILE REGEX PID: until it is in there.
-grows()
-{
-	local i
-
-	for ((i = 0; i < 100; i++)); do
-		grep -q "$2" "$1" && return
-		kill -0 "$3" 2>/dev/null || break
-		sleep 0.05
-	done
-	bail "no \"$2\" in $1: $(tail -n 3 "$1")"
-}
-
-# trace SIDE: all that arrives at the shaper's interface.
-trace()
-{
-	in_background "$LAB_NS_SHAPER" tcpdump -i "$1" -Q in -Z root -s 128 \
-		-B 16384 --time-stamp-precision=nano -w "$LAB_DIR/$1.pcap" \
-		'tcp or udp or icmp or icmp6' 2>"$LAB_DIR/$1.err"
-	TRACES+=($!)
-	grows "$LAB_DIR/$1.err" "listening on" $!
-}
-
-# end PID...
-end()
-{
-	kill "$@" 2>/dev/null
-	{ wait "$@"; } 2>/dev/null
-}
-
 # ---- Traffic ----------------------------------------------------------------
 
 # client SCENARIO KIND FAMILY SECONDS [ARGUMENT...]
@@ -186,7 +144,7 @@ client()
 		lab_subs timeout $(($4 + 10)) ping -q -n -i 0.04 \
 			-c $((25 * $4)) -I "$from" "$to" >/dev/null
 	else
-		lab_subs timeout $(($4 + 10)) python3 -B "$TRAFFIC" client \
+		lab_subs timeout $(($4 + 10)) python3 -B "$RTT_TRAFFIC" client \
 			"$kind" --from "$from" --to "$to" --seconds "$4" \
 			"${@:5}" >/dev/null 2>>"$LAB_DIR/why"
 	fi || echo "$name" >>"$LAB_DIR/failed"
@@ -419,13 +377,6 @@ stop()
 	is "$1: no report of a sanitizer" "$(sanitizer_reports)" ""
 }
 
-serve()
-{
-	in_background "$LAB_NS_INET" python3 -B "$TRAFFIC" server \
-		"$LAB_INET4" "$LAB_INET6" >"$LAB_DIR/server.out" 2>&1
-	grows "$LAB_DIR/server.out" ready $!
-}
-
 # Of several CPUs the last one is the wires'.
 prepare()
 {
@@ -463,13 +414,13 @@ prepare
 if [ -n "$WIRE_ONLY" ]; then
 	net_plan $((7 + 1))
 	network || bail "no lab"
-	serve
+	rtt_server
 	steered
 	exit
 fi
 net_plan $(((16 + 5) * EACH + 8 * RUN + 2 + 1 + 6 + 1))
 network || bail "no lab"
-serve
+rtt_server
 start steering,flow,pping,lqtop
 steered
 stop "steered"

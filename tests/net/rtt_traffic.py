@@ -11,6 +11,7 @@ rtt_traffic.py client SCENARIO --from ADDRESS --to ADDRESS [--seconds N]
 Scenarios:
   down, up  one paced connection, small chunks
   burst     a download that the server writes in bursts, 10 to 20 ms apart
+  burst_up  an upload that the client writes like this
   fill      a download as fast as it goes, without pacing (Reno)
   rr        requests of 100 bytes, answers of 1 to 20 kB, 50 ms after each
   idle      the same, 700 ms after each
@@ -254,12 +255,18 @@ class Client:
     def push(self):
         return self.download("push")
 
-    def up(self):
+    def upload(self, gaps):
         with self.connect("up") as sock:
-            n = paced(sock, self.rate, self.seconds, (CHUNK_S,))
+            n = paced(sock, self.rate, self.seconds, gaps)
             sock.shutdown(socket.SHUT_WR)
             drain(sock)
         return {"bytes": n}
+
+    def up(self):
+        return self.upload((CHUNK_S,))
+
+    def burst_up(self):
+        return self.upload(BURST_GAPS)
 
     def request(self, sock, least, most):
         n = self.random.randrange(least, most)
@@ -331,8 +338,8 @@ class Client:
         return {"handshakes": n}
 
 
-SCENARIOS = ("down", "up", "burst", "fill", "rr", "idle", "held", "beat",
-             "push", "short", "dns", "quic")
+SCENARIOS = ("down", "up", "burst", "burst_up", "fill", "rr", "idle", "held",
+             "beat", "push", "short", "dns", "quic")
 
 
 def main():
