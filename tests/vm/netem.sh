@@ -10,7 +10,7 @@
 #
 # netem lets nothing go early, so that one sample below the delay is wrong.  What
 # comes on top is the time that hosts and timers take: on an emulated CPU, which
-# is 12 times slower and stands still whenever the real one has other work, 0.4 to
+# is 12 times slower and stands still whenever the real one has other work, 0.7 to
 # 2.7 ms in the median, of which LATE_MS is the double.  The reference has that
 # delay too: MEDIAN_MS is for the two medians, of not quite the same packets.
 
