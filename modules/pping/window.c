@@ -35,7 +35,8 @@ struct window {
 	int older;		/* of the two */
 	uint32_t min[PP_SIDES]; /* of the half window before; 0: none */
 	uint32_t max[PP_SIDES];
-	uint64_t seq; /* tick of the stats below; 0: none */
+	uint64_t seq;		    /* tick of the stats below; 0: none */
+	uint32_t counted[PP_SIDES]; /* samples they are of, with all before */
 	struct rtt_stats stats[PP_SIDES];
 };
 
@@ -224,19 +225,27 @@ static void bring_up_to_date(const struct pping *p, struct window *w,
 {
 	const struct lqos_snapshot *snapshot = lqos_snapshot(p->ctx);
 	uint64_t seq = snapshot ? lqos_snapshot_time(snapshot).seq : 0;
-	uint64_t now = now_ns(), half = p->config->window * 500000000ULL;
+	uint64_t half = p->config->window * 500000000ULL, now;
+	bool rotated;
 	int side;
 
 	if (w->seq == seq && seq)
 		return;
+	now = now_ns();
 	if (is_anothers(w, hist))
 		*w = (struct window){};
 	w->seq = seq;
-	if (now - w->state[!w->older].taken >= half)
+	rotated = now - w->state[!w->older].taken >= half;
+	if (rotated)
 		rotate(w, hist, now);
 	for (side = 0; side < PP_SIDES; side++) {
+		uint32_t counted = hist->side[side].outcome[RTT_SAMPLE];
 		struct rtt_samples samples = {};
 
+		/* Most subscribers have nothing new in most ticks. */
+		if (!rotated && counted == w->counted[side])
+			continue;
+		w->counted[side] = counted;
 		window_side(w, hist, side, &samples);
 		rtt_stats_of(&samples, &w->stats[side]);
 	}
