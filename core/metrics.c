@@ -226,7 +226,7 @@ static void read_cell(struct column *c, uint32_t id, uint64_t interval_ns,
 	if (value < c->last[id])
 		c->last[id] = c->base[id] = 0;
 	grown = value - c->last[id];
-	if (interval_ns)
+	if (interval_ns && grown)
 		cell->rate = (uint64_t)((unsigned __int128)grown * 1000000000 /
 					interval_ns);
 	c->last[id] = value;
