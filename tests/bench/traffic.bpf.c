@@ -16,7 +16,8 @@ enum {
 	IP = 14,
 	L4 = IP + 20,
 	END = L4 + 20,
-	PATIENCE = 1 << 18,
+	PATIENCE = 512, /* some 50 ms */
+	LOOKS = 2048,
 };
 
 volatile struct traffic_knobs traffic_knobs;
@@ -57,7 +58,19 @@ static __always_inline __u64 received(void)
 	return sum;
 }
 
-/* What has not come after PATIENCE tries will not come. */
+/* 1: there is room. */
+static long look_for_room(__u32 i, void *arg)
+{
+	(void)i;
+	(void)arg;
+	return traffic_sent - traffic_lost - received() < traffic_knobs.window;
+}
+
+/*
+ * What has not come after PATIENCE looks will not come.  Frames that are not
+ * sent go back to a pool whose lock the receiver needs, so that there are to be
+ * few.
+ */
 static __always_inline int may_send(void)
 {
 	__u32 window = traffic_knobs.window;
@@ -71,11 +84,14 @@ static __always_inline int may_send(void)
 		traffic_credit--;
 		return 1;
 	}
+	bpf_loop(LOOKS, look_for_room, NULL, 0);
 	under_way = traffic_sent - traffic_lost - received();
 	if (under_way < window) {
 		traffic_credit = (window - under_way) / 4;
 		traffic_stalled = 0;
-	} else if (++traffic_stalled > PATIENCE) {
+		return 1;
+	}
+	if (++traffic_stalled > PATIENCE) {
 		traffic_lost += under_way;
 		traffic_stalled = 0;
 	}
