@@ -238,8 +238,9 @@ int core_cpus_open(struct core_cpus **out, const struct core_settings *set)
 
 	if (n < 0)
 		return core_fail(WHO, n, "cannot count the possible CPUs");
-	return core_cpus_new(out, "/sys/devices", (uint32_t)n,
-			     set->exclude_cpus, set->exclude_efficiency_cores);
+	n = core_cpus_new(out, "/sys/devices", (uint32_t)n, set->exclude_cpus,
+			  set->exclude_efficiency_cores);
+	return n == -ENOMEM ? core_fail(WHO, n, "cannot look at the CPUs") : n;
 }
 
 void core_cpus_free(struct core_cpus **out)

@@ -130,7 +130,7 @@ int core_elf_read(const char *path, struct core_module_info *out, char *why,
 	CORE_CLEANUP(elf_end_p) Elf *elf = NULL;
 	const Elf_Data *data;
 	struct stat st;
-	int rc;
+	int rc, error;
 
 	if (strlen(path) >= sizeof(info.path))
 		return refuse(-ENAMETOOLONG, why, why_size,
@@ -152,12 +152,16 @@ int core_elf_read(const char *path, struct core_module_info *out, char *why,
 			      "%s: not an ELF shared object for this machine: "
 			      "build it with -shared -fPIC here",
 			      path);
+	(void)elf_errno(); /* of before */
 	data = section_data(elf, LQOS_MODULE_SECTION);
+	error = elf_errno();
 	if (!data)
 		return refuse(-ENODATA, why, why_size,
-			      "%s: not an lqos module (no section %s): declare "
-			      "it with LQOS_MODULE()",
-			      path, LQOS_MODULE_SECTION);
+			      "%s: not an lqos module (no section %s%s%s): "
+			      "declare it with LQOS_MODULE()",
+			      path, LQOS_MODULE_SECTION,
+			      error ? ", libelf: " : "",
+			      error ? elf_errmsg(error) : "");
 	rc = take(data, &info, why, why_size);
 	if (!rc)
 		*out = info;

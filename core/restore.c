@@ -94,11 +94,16 @@ const char *restore_get(const struct restore *restore, const char *interface,
 static int save(const struct restore *restore)
 {
 	char tmp[PATH_MAX + 4];
+	int rc;
 
 	snprintf(tmp, sizeof(tmp), "%s.new", restore->path);
+	errno = EIO; /* jansson does not set it each time */
 	if (json_dump_file(restore->notes, tmp, JSON_INDENT(1)) ||
-	    rename(tmp, restore->path))
-		return core_fail(WHO, -errno, "cannot write %s", restore->path);
+	    rename(tmp, restore->path)) {
+		rc = -errno;
+		unlink(tmp);
+		return core_fail(WHO, rc, "cannot write %s", restore->path);
+	}
 	return 0;
 }
 

@@ -104,7 +104,10 @@ machine()
 		lab_shaper ethtool -k $side | grep vlan-offload
 	done
 	lab_shaper bpftool net show
-	find "$LAB_PINS" "$LAB_DIR/run" -mindepth 1 ! -name lock 2>/dev/null
+	# mappings.new is there for a moment; where it cannot be removed, the
+	# next start does that.
+	find "$LAB_PINS" "$LAB_DIR/run" -mindepth 1 ! -name lock \
+		! -name mappings.new 2>/dev/null
 	[ ! -e "$LAB_PINS" ] || echo "$LAB_PINS"
 }
 
