@@ -9,14 +9,24 @@
  *
  *	observe.N	 lq_observe without a table
  *	observer.N	 an observer that reads the descriptor, and no more
- *	flows.slots.N	 what the table adds to that, flows.hash.N and
- *			 flows.lru_hash.N what the kernel's would
+ *	flows.slots.N	 what the table adds to observe, without modules'
+ *			 parts; flows.hash.N and flows.lru_hash.N, what the
+ *			 kernel's would
  *	flow.N		 what the table and the flow module add
  *	pping.N		 what pping adds to them, where each segment of data is
  *			 acknowledged at once, so that all are stamped and met
  *	pping.flight.N	 ... where 40 are under way and every second one is
  *			 acknowledged
- *	path.*.N	 ingress, observe, throughput, flow, pping
+ *	ingress.N	 the ingress stage: parser, owner, descriptor
+ *	throughput.N	 what throughput adds to the table
+ *	steering.tcp4.N	 the ingress stage with steering, and the egress stage
+ *			 with it
+ *	path.*.N	 the same, and observe with throughput, flow and pping:
+ *			 each stage by itself, as each is on a CPU of its own
+ *
+ * The observe stage is a twin of the one that the cpumap runs, and the egress
+ * stage one that has its descriptors otherwise (egress.bpf.c): the kernel runs
+ * neither of the real ones for a test.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -29,6 +39,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
+#include <linux/pkt_cls.h>
 
 #include "core/cleanup.h"
 #include "tests/bpf/datapath.h"
@@ -39,7 +50,9 @@
 #include "bpf/flow.skel.h"
 #include "bpf/pping.h"
 #include "bpf/pping.skel.h"
+#include "bpf/steering.skel.h"
 #include "bpf/throughput.skel.h"
+#include "tests/bench/egress.skel.h"
 #include "tests/bench/flows.skel.h"
 
 enum {
@@ -72,17 +85,37 @@ enum stack {
 	NONE,	    /* ... and an observer that does nothing */
 	HASH,
 	LRU_HASH,
-	SLOTS, /* lq_observe with a table */
-	FLOW,  /* ... and with flow */
-	PPING, /* ... and pping */
-	PATH,  /* all from the NIC on */
+	SLOTS,	    /* lq_observe with a table, of records without parts */
+	TABLE,	    /* ... with the parts of flow and pping */
+	FLOW,	    /* ... and with flow */
+	PPING,	    /* ... and pping */
+	THROUGHPUT, /* lq_observe with a table, and throughput */
+	OBSERVE,    /* ... flow and pping */
+	INGRESS,
+	STEER,	  /* ingress with steering */
+	EMPTY_TC, /* no program, but a descriptor */
+	EGRESS,	  /* with steering */
 	STACKS,
 };
 
+/* Of what is measured, less what is compared with; up to three are added. */
 struct result {
 	const char *name;
-	enum stack stack, base;
+	struct {
+		enum stack stack, base;
+	} parts[3];
 };
+
+#define OF_STEERING              \
+	{STEER, EMPTY_BARE},     \
+	{                        \
+		EGRESS, EMPTY_TC \
+	}
+#define OF_PATH                \
+	OF_STEERING,           \
+	{                      \
+		OBSERVE, EMPTY \
+	}
 
 /* A set of packets. */
 struct kind {
@@ -91,19 +124,23 @@ struct kind {
 	const struct result *results;
 };
 
-static const struct result both4[] = {{"observe", PLAIN, EMPTY},
-				      {"observer", NONE, PLAIN},
-				      {"flows.slots", SLOTS, PLAIN},
-				      {"flows.hash", HASH, NONE},
-				      {"flows.lru_hash", LRU_HASH, NONE},
-				      {"flow", FLOW, PLAIN},
-				      {"pping", PPING, FLOW},
-				      {"path.both.tcp4", PATH, EMPTY_BARE},
-				      {}};
-static const struct result both6[] = {{"path.both.tcp6", PATH, EMPTY_BARE}, {}};
-static const struct result flight4[] = {{"pping.flight", PPING, FLOW},
-					{"path.flight.tcp4", PATH, EMPTY_BARE},
-					{}};
+static const struct result both4[] = {
+	{"observe", {{PLAIN, EMPTY}}},
+	{"observer", {{NONE, PLAIN}}},
+	{"flows.slots", {{SLOTS, PLAIN}}},
+	{"flows.hash", {{HASH, NONE}}},
+	{"flows.lru_hash", {{LRU_HASH, NONE}}},
+	{"throughput", {{THROUGHPUT, TABLE}}},
+	{"flow", {{FLOW, PLAIN}}},
+	{"pping", {{PPING, FLOW}}},
+	{"ingress", {{INGRESS, EMPTY_BARE}}},
+	{"steering.tcp4", {OF_STEERING}},
+	{"path.both.tcp4", {OF_PATH}},
+	{},
+};
+static const struct result both6[] = {{"path.both.tcp6", {OF_PATH}}, {}};
+static const struct result flight4[] = {
+	{"pping.flight", {{PPING, FLOW}}}, {"path.flight.tcp4", {OF_PATH}}, {}};
 
 static const struct kind kinds[] = {
 	{false, false, 1, 1, both4},
@@ -117,18 +154,21 @@ static const struct kind kinds[] = {
 	{true, false, 200000, 20000, both6},
 };
 
-enum { KINDS = ARRAY_SIZE(kinds), RESULTS = 9 };
+enum { KINDS = ARRAY_SIZE(kinds), RESULTS = 12, PARTS = 3 };
 
 struct set {
 	const struct kind *kind;
 	bool wanted[RESULTS], runs[STACKS];
 	uint32_t packets;
 	struct flows_bpf *driver;
-	struct datapath *plain, *table;
+	struct datapath *plain, *slots, *table;
 	struct throughput_bpf *tp;
 	struct flow_bpf *fl;
 	struct pping_bpf *pp;
-	uint64_t counted; /* packets that flow has been given */
+	struct steering_bpf *st;
+	struct egress_bpf *eg;
+	uint64_t sought;  /* packets that went through table */
+	uint64_t counted; /* ... those that flow has been given */
 	uint64_t looked;  /* ... and pping, since it was warm */
 	uint64_t before[PP_OUTCOMES];
 	double ns[STACKS][ROUNDS_MAX];
@@ -342,6 +382,60 @@ static int load_pping(struct set *set)
 	       pping_bpf__load(pp);
 }
 
+static int load_steering(struct set *set)
+{
+	struct bpf_cpumap_val entry = {.qsize = 64};
+	struct steering_bpf *st = steering_bpf__open();
+	struct datapath *dp = set->table;
+
+	set->st = st;
+	if (!st)
+		return -errno;
+	st->rodata->lqos_self = 5;
+	st->bss->st_cpus[0] = dp->cpu;
+	return bpf_map__set_max_entries(st->maps.st_counters, dp->cpus) ?:
+	       bpf_map__set_max_entries(st->maps.st_queues, dp->cpus) ?:
+	       datapath_bind(dp, st->obj) ?:
+	       steering_bpf__load(st) ?:
+	       bpf_map_update_elem(dp->cpumap_fd, &dp->cpu, &entry, 0) ?:
+	       datapath_chain(dp, "lqos_egress", 0, st->progs.st_classify);
+}
+
+/* The twin, with descriptors of packets that go down. */
+static int load_egress(struct set *set)
+{
+	struct egress_bpf *eg = egress_bpf__open();
+	struct lqos_packet meta = {
+		.magic = LQOS_PACKET_MAGIC,
+		.version = LQOS_PACKET_VERSION,
+		.flags = LQOS_PACKET_IP,
+		.l3_off = 14,
+		.handle = 0x10003,
+	};
+	uint32_t n = set->kind->subscribers, i;
+	struct bpf_program *prog;
+	int rc;
+
+	set->eg = eg;
+	if (!eg)
+		return -errno;
+	eg->rodata->eg_packets = n;
+	bpf_object__for_each_program(prog, eg->obj)
+		bpf_program__set_autoload(prog,
+					  prog == eg->progs.lq_to_subs ||
+						  prog == eg->progs.eg_nothing);
+	rc = bpf_map__set_max_entries(eg->maps.eg_descriptors, n) ?:
+	     bpf_map__set_max_entries(eg->maps.dp_counters, set->table->cpus) ?:
+	     datapath_bind(set->table, eg->obj) ?:
+	     egress_bpf__load(eg);
+	for (i = 0; !rc && i < n; i++) {
+		meta.slot = 1 + i;
+		rc = bpf_map_update_elem(bpf_map__fd(eg->maps.eg_descriptors),
+					 &i, &meta, 0);
+	}
+	return rc;
+}
+
 static int own(const struct set *set)
 {
 	char prefix[INET6_ADDRSTRLEN + 4];
@@ -375,6 +469,9 @@ static int load_set(struct set *set, const struct kind *kind)
 	if (rc)
 		return rc;
 	knobs.flows = ROOM;
+	rc = datapath_new(&set->slots, &knobs);
+	if (rc)
+		return rc;
 	knobs.parts = PPING_PART + sizeof(struct pp_flow) - FLOW_PART;
 	knobs.seed = 0x5eed;
 	rc = datapath_new(&set->table, &knobs);
@@ -385,17 +482,20 @@ static int load_set(struct set *set, const struct kind *kind)
 	       load_throughput(set) ?:
 	       load_flow(set) ?:
 	       load_pping(set) ?:
-	       datapath_chain(set->table, "lqos_ingress", 0,
-			      set->table->skel->progs.lq_observe);
+	       load_steering(set) ?:
+	       load_egress(set);
 }
 
 static void unload_set(struct set *set)
 {
+	egress_bpf__destroy(set->eg);
+	steering_bpf__destroy(set->st);
 	pping_bpf__destroy(set->pp);
 	flow_bpf__destroy(set->fl);
 	throughput_bpf__destroy(set->tp);
 	flows_bpf__destroy(set->driver);
 	datapath_free(&set->table);
+	datapath_free(&set->slots);
 	datapath_free(&set->plain);
 }
 
@@ -432,10 +532,13 @@ static int observers(struct datapath *dp, const struct bpf_program *first,
 static int hook(struct set *set, enum stack stack)
 {
 	const struct bpf_program *table = set->table->skel->progs.lq_observe;
+	const struct bpf_program *slots = set->slots->skel->progs.lq_observe;
 	const struct bpf_program *plain = set->plain->skel->progs.lq_observe;
 	const struct bpf_program *nothing = set->driver->progs.fs_nothing;
 	const struct bpf_program *fl = set->fl->progs.fl_count;
 	const struct bpf_program *pp = set->pp->progs.pp_look;
+	const struct bpf_program *tp = set->tp->progs.tp_count;
+	const struct bpf_program *st = set->st->progs.st_redirect;
 	struct datapath_bpf *skel = set->table->skel;
 	const struct bpf_program *observer = NULL;
 
@@ -453,6 +556,8 @@ static int hook(struct set *set, enum stack stack)
 		observer = set->driver->progs.fs_by_lru;
 		break;
 	case SLOTS:
+		return target(set, slots, slots);
+	case TABLE:
 		return observers(set->table, NULL, NULL, NULL)
 			       ?: target(set, table, table);
 	case FLOW:
@@ -461,10 +566,21 @@ static int hook(struct set *set, enum stack stack)
 	case PPING:
 		return observers(set->table, fl, NULL, pp)
 			       ?: target(set, table, table);
-	case PATH:
-		return observers(set->table, set->tp->progs.tp_count, fl, pp)
+	case THROUGHPUT:
+		return observers(set->table, tp, NULL, NULL)
+			       ?: target(set, table, table);
+	case OBSERVE:
+		return observers(set->table, tp, fl, pp)
+			       ?: target(set, table, table);
+	case INGRESS:
+	case STEER:
+		return datapath_chain(set->table, "lqos_ingress", 0,
+				      stack == STEER ? st : nothing)
 			       ?: target(set, skel->progs.lq_from_inet,
 					 skel->progs.lq_from_subs);
+	case EMPTY_TC:
+	case EGRESS:
+		return 0;
 	default:
 		break;
 	}
@@ -482,10 +598,27 @@ static double cpu_ns(void)
 	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
+static int run_egress(struct set *set, enum stack stack, uint32_t packets,
+		      double *ns)
+{
+	uint8_t in[FRAME] = {[12] = 0x08, [14] = 0x45};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in,
+		    .data_size_in = sizeof(in), .repeat = (int)packets);
+	const struct egress_bpf *eg = set->eg;
+	double before = cpu_ns();
+	int rc = bpf_prog_test_run_opts(
+		bpf_program__fd(stack == EGRESS ? eg->progs.lq_to_subs
+						: eg->progs.eg_nothing),
+		&opts);
+
+	*ns = (cpu_ns() - before) / packets;
+	return rc ?: opts.retval == (uint32_t)TC_ACT_UNSPEC ? 0 : -EBADMSG;
+}
+
 static int run_packets(struct set *set, enum stack stack, uint32_t packets,
 		       double *ns)
 {
-	bool bare = stack == EMPTY_BARE || stack == PATH;
+	bool bare = stack == EMPTY_BARE || stack == INGRESS || stack == STEER;
 	uint32_t in_front = bare ? 0 : sizeof(struct lqos_packet);
 	struct flows_bpf *driver = set->driver;
 	uint32_t next = driver->bss->fs_next, round = driver->bss->fs_round;
@@ -503,11 +636,13 @@ static int run_packets(struct set *set, enum stack stack, uint32_t packets,
 				     : driver->progs.fs_described),
 		&opts);
 	*ns = (cpu_ns() - before) / packets;
-	if (!rc && opts.retval != XDP_PASS)
+	if (!rc && opts.retval != (stack == STEER ? XDP_REDIRECT : XDP_PASS))
 		rc = -EBADMSG;
-	if (stack >= FLOW) {
+	if (stack >= TABLE && stack <= OBSERVE)
+		set->sought += packets;
+	if (stack == FLOW || stack == PPING || stack == OBSERVE) {
 		set->counted += packets;
-		set->looked += stack >= PPING ? packets : 0;
+		set->looked += stack == FLOW ? 0 : packets;
 	} else {
 		/* Nobody has seen them. */
 		driver->bss->fs_next = next;
@@ -523,6 +658,8 @@ static int measure(struct set *set, enum stack stack, uint32_t packets,
 {
 	uint32_t warm = set->packets < 1000 ? 1000 : set->packets;
 
+	if (stack == EGRESS || stack == EMPTY_TC)
+		return run_egress(set, stack, packets ?: 1000, ns);
 	return hook(set, stack) ?: run_packets(set, stack, warm, ns) ?:
 	       packets		?
 				  run_packets(set, stack, packets, ns) :
@@ -571,7 +708,7 @@ static int check_flows(const struct set *set)
 
 	if (!nearly(live, set->kind->flows, FEW))
 		return complain(set, "flows", live, set->kind->flows);
-	if (row->count[DP_FLOW_OPENED] > set->kind->flows + set->counted / FEW)
+	if (row->count[DP_FLOW_OPENED] > set->kind->flows + set->sought / FEW)
 		return complain(set, "opened", row->count[DP_FLOW_OPENED],
 				set->kind->flows);
 	return 0;
@@ -644,7 +781,7 @@ static int check(const struct set *set, double *samples)
 {
 	*samples = 0;
 	/* Of IPv6 there is the path only. */
-	return (set->runs[SLOTS] || set->counted ? check_flows(set) : 0)
+	return (set->sought ? check_flows(set) : 0)
 		       ?: check_missed(set)
 		       ?: check_counted(set)
 		       ?: check_looked(set, samples);
@@ -662,17 +799,31 @@ static int by_value(const void *a, const void *b)
 static void print_result(const struct set *set, const struct result *result,
 			 uint32_t rounds)
 {
-	double ns[ROUNDS_MAX];
-	uint32_t i;
+	double ns[ROUNDS_MAX] = {};
+	uint32_t i, part;
 
 	for (i = 0; i < rounds; i++)
-		ns[i] = set->ns[result->stack][i] - set->ns[result->base][i];
+		for (part = 0; part < PARTS; part++)
+			ns[i] += set->ns[result->parts[part].stack][i] -
+				 set->ns[result->parts[part].base][i];
 	qsort(ns, rounds, sizeof(*ns), by_value);
 	printf("{\"name\": \"%s.%u\", \"unit\": \"ns/packet\", "
 	       "\"median\": %.1f, \"min\": %.1f, \"max\": %.1f, "
 	       "\"rounds\": %u}\n",
 	       result->name, set->kind->flows, ns[rounds / 2], ns[0],
 	       ns[rounds - 1], rounds);
+}
+
+/* Is pping in it? */
+static bool looks(const struct result *result)
+{
+	uint32_t part;
+
+	for (part = 0; part < PARTS; part++)
+		if (result->parts[part].stack == PPING ||
+		    result->parts[part].stack == OBSERVE)
+			return true;
+	return false;
 }
 
 static int print_set(const struct set *set, uint32_t rounds)
@@ -688,7 +839,7 @@ static int print_set(const struct set *set, uint32_t rounds)
 		if (!set->wanted[i])
 			continue;
 		print_result(set, &result[i], rounds);
-		if (result[i].stack >= PPING)
+		if (looks(&result[i]))
 			printf("{\"name\": \"%s.%u/samples\", \"unit\": "
 			       "\"per 1000 packets\", \"value\": %.1f}\n",
 			       result[i].name, set->kind->flows, samples);
@@ -716,14 +867,16 @@ static bool choose(struct set *set, const struct kind *kind, char *const *names)
 {
 	const struct result *result = kind->results;
 	bool any = false;
-	uint32_t i;
+	uint32_t i, part;
 
 	for (i = 0; result[i].name; i++) {
 		if (!wanted(&result[i], kind, names))
 			continue;
 		any = set->wanted[i] = true;
-		set->runs[result[i].stack] = true;
-		set->runs[result[i].base] = true;
+		for (part = 0; part < PARTS; part++) {
+			set->runs[result[i].parts[part].stack] = true;
+			set->runs[result[i].parts[part].base] = true;
+		}
 	}
 	return any;
 }
