@@ -100,7 +100,7 @@ int attach_is_here(const struct attach_place *place)
  */
 static int fits(int link_fd, const struct attachment *a, enum hook hook)
 {
-	struct attach_place place;
+	struct attach_place place = {};
 	int rc = attach_place(link_fd, &place);
 
 	if (rc)
@@ -375,7 +375,7 @@ enum attach_state attach_look(const struct attachment *a, const char *pin_dir)
 {
 	enum attach_state state = ATTACH_HOLDS;
 	char path[PATH_MAX];
-	struct attach_place place;
+	struct attach_place place = {};
 	int hook;
 
 	if (interface_is_gone(a->iface.ifindex))
@@ -407,7 +407,7 @@ void attach_let_go(struct attachment *a)
 bool attach_accept(struct attachment *a)
 {
 	bool was = a->links[HOOK_XDP] >= 0;
-	struct attach_place place;
+	struct attach_place place = {};
 	int hook;
 
 	for (hook = 0; hook < HOOKS; hook++)

@@ -570,8 +570,8 @@ void core_bus_free(struct core_bus **bus)
 	while ((client = LIST_FIRST(&b->clients)))
 		client_free(client);
 	core_rpc_clear(b);
-	if (b->path)
-		unlink(b->path);
+	if (b->path && unlink(b->path) && errno != ENOENT)
+		core_fail("bus", -errno, "cannot remove %s", b->path);
 	free(b->path);
 	free(b);
 }

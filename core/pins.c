@@ -177,10 +177,14 @@ static int undo_publish(const struct pins *pins)
 
 static void remove_old(const struct pins *pins)
 {
+	unsigned int i = 0;
 	char name[32];
-	unsigned int i;
 
-	for (i = 0; old_exists(pins, i); i++) {
+	while (old_exists(pins, i))
+		i++;
+	/* The newest first: what cannot be removed leaves no gap behind which
+	 * nobody would look. */
+	while (i-- > 0) {
 		old_name(i, name, sizeof(name));
 		if (remove_dir(pins, name))
 			return;
@@ -414,7 +418,8 @@ void core_pins_close(struct pins **out)
 		if (pins->mounted && umount(pins->dir))
 			core_fail(WHO, -errno, "cannot unmount %s", pins->dir);
 		/* Others may keep theirs beside ours: it stays then. */
-		rmdir(pins->dir);
+		if (rmdir(pins->dir) && errno != ENOTEMPTY && errno != ENOENT)
+			core_fail(WHO, -errno, "cannot remove %s", pins->dir);
 	}
 	free(pins);
 	*out = NULL;
