@@ -8,14 +8,16 @@
 # usage: inject.sh [--long] [--seed N] [--most N] [PATH [KIND [N [ERRNO]]]]
 #	--long	every call, not a sample
 #	--seed	of the sample: another one
-#	--most	so many of a path's calls of a kind (the sample's size)
+#	--most	so many of a path's calls of a kind (6, or 40 where LQOS_LONG is
+#		set)
 #	PATH	start, takeover, reload, ask, tick or stop
 #	KIND	bpf_, open, mmap, sock, send, recv, ctrl, file, loop or heap
 #	N	that one only, with lqosd's log and where it was
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-MOST=6
+MOST=${LQOS_LONG:+40}
+MOST=${MOST:-6}
 SEED=1
 while [[ ${1:-} == --* ]]; do
 	case $1 in

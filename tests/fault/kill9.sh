@@ -11,7 +11,8 @@
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-TIMES=25
+TIMES=${LQOS_LONG:+200}
+TIMES=${TIMES:-25}
 SEED=$$
 while [ $# != 0 ]; do
 	case $1 in
