@@ -350,7 +350,7 @@ int attach_check(const struct attachment *a, bool tcx, const char *pin_dir)
 	uint32_t id = 0;
 	int rc;
 
-	if (!tcx && attach_has_qdisc(a->iface.ifindex, "ingress"))
+	if (!tcx && attach_has_qdisc(a->iface.ifindex, "ingress") > 0)
 		return core_fail(WHO, -EEXIST,
 				 "%s: it has an ingress qdisc, and clsact "
 				 "cannot be beside it: remove it first (`tc "

@@ -73,15 +73,21 @@ static int match_qdisc(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-bool attach_has_qdisc(uint32_t ifindex, const char *kind)
+int attach_has_qdisc(uint32_t ifindex, const char *kind)
 {
 	struct qdisc_search search = {.ifindex = ifindex, .kind = kind};
 	char buf[256];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	int rc, tries = 5;
 
 	nlh->nlmsg_type = RTM_GETQDISC;
 	mnl_nlmsg_put_extra_header(nlh, sizeof(struct tcmsg));
-	return count_answers(nlh, match_qdisc, &search, &search.found) > 0;
+	/* -EINTR: somebody changes others meanwhile. */
+	do {
+		search.found = 0;
+		rc = count_answers(nlh, match_qdisc, &search, &search.found);
+	} while (rc == -EINTR && --tries);
+	return rc > 0 ? 1 : rc;
 }
 
 static int match_filter(const struct nlmsghdr *nlh, void *arg)
@@ -124,11 +130,15 @@ int clsact_attach(const struct lqos_interface *iface, enum hook hook,
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE,
 		    .priority = TC_PRIORITY, .prog_fd = prog_fd,
 		    .flags = BPF_TC_F_REPLACE);
-	int rc;
+	int rc, there = attach_has_qdisc(iface->ifindex, "clsact");
 
+	/* Another's is not to be taken for ours, and removed with it. */
+	if (there < 0)
+		return core_fail(WHO, there, "%s: cannot list its qdiscs",
+				 iface->name);
 	/* Noted first: whoever comes after a crash knows to take it off. */
 	rc = restore_note(restore, iface->name, ways[hook].note, "none");
-	if (!rc && !attach_has_qdisc(iface->ifindex, "clsact")) {
+	if (!rc && !there) {
 		rc = restore_note(restore, iface->name, "clsact", "none");
 		if (!rc)
 			rc = bpf_tc_hook_create(&at);

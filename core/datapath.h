@@ -199,7 +199,8 @@ void clsact_remove(const struct lqos_interface *iface, struct restore *restore);
 /* Id of the program in our place among an interface's filters; 0: none (libbpf
  * says so, too, where there is no clsact). */
 uint32_t clsact_program(uint32_t ifindex, enum hook hook);
-bool attach_has_qdisc(uint32_t ifindex, const char *kind);
+/* 1, 0, or -errno: nobody knows. */
+int attach_has_qdisc(uint32_t ifindex, const char *kind);
 
 /* ---- chain.c: the linked list of programs of each stage ------------------ */
 

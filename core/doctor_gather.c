@@ -78,8 +78,8 @@ static void gather_port(const struct doctor *d, struct doctor_port *p)
 	p->ingress = attach_tc_program(p->ifindex, HOOK_IN);
 	p->ingress_qdisc =
 		!attach_takes_tcx(p->ifindex, d->settings->tc_mode) &&
-		attach_has_qdisc(p->ifindex, "ingress");
-	p->htb = attach_has_qdisc(p->ifindex, "htb");
+		attach_has_qdisc(p->ifindex, "ingress") > 0;
+	p->htb = attach_has_qdisc(p->ifindex, "htb") > 0;
 }
 
 static void gather_ports(struct doctor *d)

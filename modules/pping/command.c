@@ -310,7 +310,8 @@ static int take(struct run *run)
 
 static int tick(struct run *run)
 {
-	int64_t now = now_ms(), interval = run->o->aggregate.seconds * 1000;
+	int64_t now = now_ms(),
+		interval = 1000 * (int64_t)run->o->aggregate.seconds;
 
 	if (hung_up) {
 		hung_up = 0;

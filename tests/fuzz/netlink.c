@@ -131,7 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	input = data;
 	left = size;
-	if (attach_has_qdisc(IFINDEX, KIND))
+	if (attach_has_qdisc(IFINDEX, KIND) > 0)
 		require(memmem(data, size, KIND, sizeof(KIND)));
 	return 0;
 }
