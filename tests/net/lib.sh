@@ -244,8 +244,11 @@ at_pace()
 		case $option in
 		-t) word=$((word * PACE)) ;;
 		-b)
-			word=${word/%M/000K}
-			word=$((${word%K} / PACE))K
+			case $word in
+			*M) word=$((${word%M} * 1000 / PACE))K ;;
+			*K) word=$((${word%K} / PACE))K ;;
+			*) word=$((word / PACE)) ;;
+			esac
 			;;
 		esac
 		option=$word

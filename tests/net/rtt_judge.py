@@ -43,6 +43,7 @@ ENOUGH = 10  # fewer samples have no percentiles
 MANY = 50  # these have the percentiles of all packets, if nothing else changes
 ROUNDS = 0.3  # of the round trips that there were, so many are measured
 BUCKET = 0.04  # what percentiles of a histogram may be off by
+TAIL = 0.125  # ... p99, on which side of a bucket few samples lie
 # XDP and tcpdump do not see a packet at the same time.
 APART_NS = 3_000_000
 SHARES = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
@@ -389,12 +390,13 @@ class Judge:
             ranked = [0] * self.lost + values + [math.inf] * self.lost
             for point, share in SHARES.items():
                 got = cells.get(f"pping.{side}.{point}")
+                off = TAIL if point == "p99" else BUCKET
                 # Whatever it takes for the rank.
                 low = ranked[max(0, int(n * share) - 1)]
                 high = ranked[min(len(ranked) - 1, self.lost + 1 +
                                   int((n + self.lost) * share))]
                 if (got is None or
-                        not low * (1 - BUCKET) <= got <= high * (1 + BUCKET)):
+                        not low * (1 - off) <= got <= high * (1 + off)):
                     bad.append(f"{side} {point}: {ms(got)}, events "
                                f"{ms(values[min(int(n * share), n - 1)])}")
         self.result(not bad, f"{name}: columns' percentiles as the samples'",
