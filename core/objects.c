@@ -169,8 +169,7 @@ int lqos_bpf_prepare(struct lqos_ctx *ctx, struct bpf_object *obj)
 	if (!rc)
 		rc = datapath_set_rodata(obj, "lqos_shared",
 					 !dp->steered || dp->one_interface);
-	/* Of no use to a module without a part, and left out by clang. */
-	if (!rc && ctx->flow_part)
+	if (!rc)
 		rc = datapath_set_rodata(obj, "lqos_flow_part", ctx->flow_part);
 	if (rc)
 		return core_fail(ctx->name, rc,

@@ -9,21 +9,11 @@
 RATE=1000000 # of the flow, bytes/s
 STEPS=(3600 -3600 315360000 -315360000 0)
 
-# rate CIRCUIT COLUMN: of the frame, a second.
-rate()
-{
-	jq -r --arg circuit "$1" --arg column "$2" '
-	.data.subscribers as $s |
-	($s.columns | map(.name) | index($column)) as $i |
-	[$s.rows[] | select(.circuit_id == $circuit) | .rates[$i]][0] // 0' \
-		"$LAB_DIR/frame.json"
-}
-
 # near_rate DESCRIPTION: a busy machine sends late, and makes up for it; a step
 # would be off by a thousand times.
 near_rate()
 {
-	near "$1" "$(rate 1014 throughput.up.bytes)" $RATE 600
+	near "$1" "$(cell 1014 throughput.up.bytes rates)" $RATE 600
 }
 
 of_frame()

@@ -387,13 +387,14 @@ take_frame()
 		-l 1000 -o json >"$LAB_DIR/frame.json"
 }
 
-# cell CIRCUIT COLUMN: of the frame; circuit "" is all unknown hosts.
+# cell CIRCUIT COLUMN [rates]: of the frame, its value or rate; circuit "" is all
+# unknown hosts.
 cell()
 {
-	jq -r --arg circuit "$1" --arg column "$2" '
+	jq -r --arg circuit "$1" --arg column "$2" --arg what "${3:-values}" '
 	.data.subscribers as $s |
 	($s.columns | map(.name) | index($column)) as $i |
-	[$s.rows[] | select(.circuit_id == $circuit) | .values[$i]][0] // 0' \
+	[$s.rows[] | select(.circuit_id == $circuit) | .[$what][$i]][0] // 0' \
 		"$LAB_DIR/frame.json"
 }
 
