@@ -416,24 +416,28 @@ struct core_column {
 	const struct lqos_column *decl;
 	char name[64]; /* "<module>.<column>" */
 	void *arg;
+	uint32_t cell; /* of a row, counters only */
 };
 
+/* A counter of a row. */
 struct core_cell {
-	uint64_t value; /* counters: since the slot was given out */
-	uint64_t rate;	/* a second; counters only */
+	uint64_t value; /* when it was last read */
+	uint64_t grown; /* since the tick before; LQOS_NO_VALUE: has none */
 };
 
-/* A subscriber, interface or the whole, with a cell for each of its columns. */
+/* A subscriber, interface or the whole. */
 struct core_row {
 	uint32_t id;
-	struct core_cell *cells;
+	uint64_t seq; /* tick that read it; no traffic since */
+	uint64_t *base; /* of each cell, when the slot was given out */
+	struct core_cell cells[];
 };
 
 /* Immutable; the columns and rows of one scope at one tick. */
 struct core_table {
 	const struct core_column *const *columns;
 	size_t n_columns;
-	const struct core_row *rows; /* subscribers: those seen lately */
+	struct core_row *const *rows; /* subscribers: those seen lately */
 	size_t n_rows;
 };
 

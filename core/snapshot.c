@@ -57,7 +57,44 @@ uint32_t lqos_snapshot_rows(const struct lqos_snapshot *snapshot,
 uint32_t lqos_snapshot_id(const struct lqos_snapshot *snapshot,
 			  enum lqos_scope scope, uint32_t row)
 {
-	return table_of(snapshot, scope)->rows[row].id;
+	return table_of(snapshot, scope)->rows[row]->id;
+}
+
+static uint64_t a_second(uint64_t grown, uint64_t interval_ns)
+{
+	if (!grown || !interval_ns)
+		return 0;
+	if (grown <= UINT64_MAX / 1000000000)
+		return grown * 1000000000 / interval_ns;
+	return (uint64_t)((unsigned __int128)grown * 1000000000 / interval_ns);
+}
+
+uint64_t lqos_snapshot_rate(const struct lqos_snapshot *snapshot,
+			    enum lqos_scope scope, uint32_t row, uint32_t col)
+{
+	const struct core_table *t = table_of(snapshot, scope);
+	const struct core_column *column = t->columns[col];
+	const struct core_row *r = t->rows[row];
+	const struct lqos_snapshot_time time = lqos_snapshot_time(snapshot);
+	uint64_t grown = r->cells[column->cell].grown;
+
+	if (column->decl->kind != LQOS_COUNTER)
+		return LQOS_NO_VALUE;
+	if (r->seq != time.seq)
+		return 0;
+	return grown == LQOS_NO_VALUE ? grown
+				      : a_second(grown, time.interval_ns);
+}
+
+/* Of a row without traffic in this tick: what was counted while it was read
+ * last is in there as well. */
+static uint64_t standing(const struct core_row *r, const struct core_column *c)
+{
+	uint64_t value = c->decl->read(r->id, c->arg), base = r->base[c->cell];
+
+	if (value == LQOS_NO_VALUE || value < base)
+		return value;
+	return value - base;
 }
 
 struct lqos_cell lqos_snapshot_cell(const struct lqos_snapshot *snapshot,
@@ -65,12 +102,22 @@ struct lqos_cell lqos_snapshot_cell(const struct lqos_snapshot *snapshot,
 				    uint32_t col)
 {
 	const struct core_table *t = table_of(snapshot, scope);
-	const struct core_cell *cell = &t->rows[row].cells[col];
-	bool rated = t->columns[col]->decl->kind == LQOS_COUNTER &&
-		     cell->value != LQOS_NO_VALUE;
-
-	return (struct lqos_cell){
-		.value = cell->value,
-		.rate = rated ? cell->rate : LQOS_NO_VALUE,
+	const struct core_column *column = t->columns[col];
+	const struct core_row *r = t->rows[row];
+	struct lqos_cell cell = {
+		.rate = lqos_snapshot_rate(snapshot, scope, row, col),
 	};
+
+	if (column->decl->kind != LQOS_COUNTER)
+		cell.value = column->decl->read(r->id, column->arg);
+	else if (r->seq != lqos_snapshot_time(snapshot).seq)
+		cell.value = standing(r, column);
+	else if (cell.rate == LQOS_NO_VALUE)
+		cell.value = LQOS_NO_VALUE;
+	else
+		cell.value =
+			r->cells[column->cell].value - r->base[column->cell];
+	if (cell.value == LQOS_NO_VALUE)
+		cell.rate = LQOS_NO_VALUE;
+	return cell;
 }

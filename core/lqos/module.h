@@ -24,7 +24,7 @@ extern "C" {
 
 /* Equal major, and a minor not newer than the daemon's: the module loads. */
 #define LQOS_ABI_MAJOR	  2
-#define LQOS_ABI_MINOR	  0
+#define LQOS_ABI_MINOR	  1
 #define LQOS_ABI	  ((uint32_t)LQOS_ABI_MAJOR << 16 | LQOS_ABI_MINOR)
 
 #define LQOS_API	  __attribute__((visibility("default")))
@@ -302,8 +302,11 @@ struct lqos_column {
 	enum lqos_unit unit;
 	enum lqos_scope scope;
 	unsigned int flags; /* enum lqos_column_flags */
-	/* The value now.  Called once a second, for subscribers only where
-	 * there was traffic: read memory, never the kernel. */
+	/*
+	 * The value now; read memory, never the kernel.  Counters are read once
+	 * a second, those of subscribers only while there is traffic; gauges
+	 * only where somebody looks.
+	 */
 	uint64_t (*read)(uint32_t id, void *arg);
 	uintptr_t reserved[2]; /* 0 */
 };
@@ -313,8 +316,8 @@ LQOS_API int lqos_column_add(struct lqos_ctx *ctx,
 			     const struct lqos_column *col, void *arg);
 
 /*
- * What all columns said at the last tick.  Immutable; valid until the callback
- * that asked for it returns.
+ * What all counters said at the last tick, and the gauges say now.  Valid until
+ * the callback that asked for it returns.
  */
 struct lqos_snapshot;
 
@@ -347,6 +350,10 @@ LQOS_API uint32_t lqos_snapshot_id(const struct lqos_snapshot *snapshot,
 LQOS_API struct lqos_cell
 lqos_snapshot_cell(const struct lqos_snapshot *snapshot, enum lqos_scope scope,
 		   uint32_t row, uint32_t col);
+/* Its rate alone, which is cheaper. */
+LQOS_API uint64_t lqos_snapshot_rate(const struct lqos_snapshot *snapshot,
+				     enum lqos_scope scope, uint32_t row,
+				     uint32_t col);
 
 /*
  * Flows are too many for a snapshot: their columns are read where somebody
@@ -450,6 +457,24 @@ LQOS_API int lqos_prefixes(struct lqos_ctx *ctx,
  * placements). */
 LQOS_API int lqos_subscribers_watch(struct lqos_ctx *ctx, void (*fn)(void *arg),
 				    void *arg);
+
+enum lqos_slot_event {
+	/* It has another owner, whose counters begin at 0: forget what you know
+	 * of the one before. */
+	LQOS_SLOT_GIVEN = 1,
+	/* There was traffic in the second that is over; before its counters
+	 * are read. */
+	LQOS_SLOT_TRAFFIC,
+};
+/*
+ * Called with what happens to slots, by which per-subscriber state is kept
+ * without looking at all of them; slot 0 has the traffic of nobody.  At 100,000
+ * subscribers that is 100,000 calls a second: be brief.
+ */
+LQOS_API int lqos_slots_watch(struct lqos_ctx *ctx,
+			      void (*fn)(uint32_t slot,
+					 enum lqos_slot_event event, void *arg),
+			      void *arg);
 /* Give the subscriber a CPU and a class, and so all its prefixes; those with a
  * place of their own get the CPU alone.  -ENOENT: no such slot. */
 LQOS_API int lqos_place(struct lqos_ctx *ctx, uint32_t slot, uint32_t cpu,

@@ -13,10 +13,11 @@
 /* Fewer packets than that say nothing of a share. */
 #define ENOUGH 20.0f
 
+/* Of a subscriber, up to a tick. */
 struct loss {
-	uint64_t packets[2], retransmits[2]; /* at the tick before */
+	uint64_t packets[2], retransmits[2];
 	float of[2], again[2];
-	bool known;
+	uint64_t seq; /* that tick; 0: nothing is known yet */
 };
 
 enum what { PACKETS, RETRANSMITS, REORDERED, CE };
@@ -49,28 +50,66 @@ static uint64_t read_count(uint32_t slot, void *arg)
 	return 0;
 }
 
-/* Called once a tick for each direction. */
+static uint64_t seq_now(const struct flow_module *m)
+{
+	const struct lqos_snapshot *snapshot = lqos_snapshot(m->ctx);
+
+	return snapshot ? lqos_snapshot_time(snapshot).seq : 0;
+}
+
+/* What is left of a packet that was counted at seq. */
+static float faded(uint64_t seq, uint64_t now)
+{
+	float left = 1;
+
+	while (seq++ < now && left > 0.001f)
+		left *= DECAY;
+	return left;
+}
+
+static void bring_up_to_date(struct loss *l, const struct fl_tcp *tcp,
+			     uint64_t now)
+{
+	float left = faded(l->seq, now);
+	int d;
+
+	for (d = 0; d < 2; d++) {
+		uint64_t packets = tcp->packets[d];
+		uint64_t again = tcp->retransmits[d];
+
+		/* What was counted before that tells nothing of late. */
+		if (l->seq && packets >= l->packets[d] &&
+		    again >= l->retransmits[d]) {
+			l->of[d] = l->of[d] * left +
+				   (float)(packets - l->packets[d]);
+			l->again[d] = l->again[d] * left +
+				      (float)(again - l->retransmits[d]);
+		} else {
+			l->of[d] = l->again[d] = 0;
+		}
+		l->packets[d] = packets;
+		l->retransmits[d] = again;
+	}
+	l->seq = now;
+}
+
+static void on_slot(uint32_t slot, enum lqos_slot_event event, void *arg)
+{
+	struct flow_module *m = arg;
+
+	if (event == LQOS_SLOT_GIVEN)
+		m->loss[slot] = (struct loss){};
+	else
+		bring_up_to_date(&m->loss[slot], &m->slots[slot], seq_now(m));
+}
+
 static uint64_t read_share(uint32_t slot, void *arg)
 {
 	const struct column *c = arg;
-	const struct fl_tcp *tcp = &c->m->slots[slot];
-	struct loss *l = &c->m->loss[slot];
+	const struct loss *l = &c->m->loss[slot];
 	int d = c->direction;
-	uint64_t packets = tcp->packets[d], again = tcp->retransmits[d];
 
-	/* The slot is another's, or nothing was read yet. */
-	if (packets < l->packets[d] || again < l->retransmits[d] ||
-	    !l->packets[d]) {
-		l->of[d] = l->again[d] = 0;
-		l->packets[d] = packets;
-		l->retransmits[d] = again;
-		return LQOS_NO_VALUE;
-	}
-	l->of[d] = l->of[d] * DECAY + (float)(packets - l->packets[d]);
-	l->again[d] = l->again[d] * DECAY + (float)(again - l->retransmits[d]);
-	l->packets[d] = packets;
-	l->retransmits[d] = again;
-	if (l->of[d] < ENOUGH)
+	if (l->of[d] * faded(l->seq, seq_now(c->m)) < ENOUGH)
 		return LQOS_NO_VALUE;
 	return l->again[d] >= l->of[d]
 		       ? 1000000
@@ -193,6 +232,8 @@ int flow_add_columns(struct flow_module *m)
 
 	m->loss = calloc(lqos_subscriber_slots(m->ctx), sizeof(*m->loss));
 	rc = m->loss ? lqos_defer(m->ctx, free, m->loss) : -ENOMEM;
+	if (!rc)
+		rc = lqos_slots_watch(m->ctx, on_slot, m);
 	if (rc)
 		return rc;
 	c = calloc(N_OF(subscriber_columns), sizeof(*c));

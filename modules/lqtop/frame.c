@@ -233,7 +233,7 @@ static bool matches(const struct label *label, const char *filter)
 	       contains(label->node, filter);
 }
 
-/* A row that may be shown.  Small, as there is one for each subscriber. */
+/* A row that may be shown. */
 struct candidate {
 	uint64_t key; /* the smallest comes first */
 	uint32_t slot, row;
@@ -250,6 +250,12 @@ static int compare(const void *a, const void *b)
 	return before(b, a) - before(a, b);
 }
 
+/* Those that come first so far: a heap, the last of them on top. */
+struct first {
+	struct candidate *heap;
+	size_t n, room;
+};
+
 static void swap(struct candidate *a, struct candidate *b)
 {
 	struct candidate tmp = *a;
@@ -258,25 +264,28 @@ static void swap(struct candidate *a, struct candidate *b)
 	*b = tmp;
 }
 
-/* Moves the k that come first to the front, in any order (quickselect). */
-static void select_first(struct candidate *c, size_t n, size_t k)
+static void offer(struct first *f, struct candidate c)
 {
-	size_t lo = 0, hi = n;
+	size_t i, child;
 
-	while (k > lo && k < hi) {
-		/* anywhere: no order of the input makes it slow twice */
-		size_t pivot = lo + (hi * 2654435761u ^ lo) % (hi - lo);
-		size_t end = lo;
-
-		swap(&c[pivot], &c[hi - 1]);
-		for (size_t i = lo; i < hi - 1; i++)
-			if (before(&c[i], &c[hi - 1]))
-				swap(&c[i], &c[end++]);
-		swap(&c[end], &c[hi - 1]);
-		if (k <= end)
-			hi = end;
-		else
-			lo = end + 1;
+	if (f->n < f->room) {
+		f->heap[f->n] = c;
+		for (i = f->n++;
+		     i && before(&f->heap[(i - 1) / 2], &f->heap[i]);
+		     i = (i - 1) / 2)
+			swap(&f->heap[i], &f->heap[(i - 1) / 2]);
+		return;
+	}
+	if (!f->n || !before(&c, &f->heap[0]))
+		return;
+	f->heap[0] = c;
+	for (i = 0; (child = 2 * i + 1) < f->n; i = child) {
+		if (child + 1 < f->n &&
+		    before(&f->heap[child], &f->heap[child + 1]))
+			child++;
+		if (!before(&f->heap[i], &f->heap[child]))
+			return;
+		swap(&f->heap[i], &f->heap[child]);
 	}
 }
 
@@ -284,18 +293,21 @@ static void select_first(struct candidate *c, size_t n, size_t k)
 static uint64_t sort_key(const struct shown *s, uint32_t row, uint32_t col,
 			 bool counter, bool reverse)
 {
-	struct lqos_cell cell;
 	uint64_t v;
 
 	if (col == NO_COLUMN)
 		return 0;
-	cell = lqos_snapshot_cell(s->snapshot, s->scope, row, col);
-	v = counter ? rate_of(s, cell) : cell.value;
+	if (!counter)
+		v = lqos_snapshot_cell(s->snapshot, s->scope, row, col).value;
+	else
+		v = s->rates ? lqos_snapshot_rate(s->snapshot, s->scope, row,
+						  col)
+			     : LQOS_NO_VALUE;
 	return v == LQOS_NO_VALUE || reverse ? v : LQOS_NO_VALUE - 1 - v;
 }
 
 struct found {
-	struct candidate *rows; /* the wanted ones are in order */
+	struct candidate *rows; /* up to the last that is wanted, in order */
 	uint64_t *totals;	/* of the shown columns, over what matched */
 	uint32_t matched;
 	uint32_t active; /* subscribers in the snapshot, matching or not */
@@ -334,9 +346,8 @@ static void add_rates(const struct shown *s, uint32_t row, uint64_t *totals)
 
 		if (totals[i] == LQOS_NO_VALUE)
 			continue;
-		rate = lqos_snapshot_cell(s->snapshot, s->scope, row,
-					  s->cols[i])
-			       .rate;
+		rate = lqos_snapshot_rate(s->snapshot, s->scope, row,
+					  s->cols[i]);
 		if (rate != LQOS_NO_VALUE)
 			totals[i] += rate;
 	}
@@ -347,11 +358,12 @@ static int find(struct lqtop *top, const struct shown *s,
 		const struct params *p, uint32_t sort, struct found *out)
 {
 	uint32_t n = lqos_snapshot_rows(s->snapshot, s->scope);
+	uint64_t wanted = (uint64_t)p->offset + p->limit;
+	struct first first = {.room = wanted < n ? wanted : n};
 	bool counter = false;
-	size_t from, to;
 	const char *name;
 
-	out->rows = calloc(n + 1, sizeof(*out->rows));
+	out->rows = first.heap = calloc(first.room + 1, sizeof(*out->rows));
 	out->totals = calloc(s->n + 1, sizeof(*out->totals));
 	if (!out->rows || !out->totals)
 		return -ENOMEM;
@@ -374,20 +386,18 @@ static int find(struct lqtop *top, const struct shown *s,
 				continue;
 		}
 		add_rates(s, row, out->totals);
-		out->rows[out->matched++] = (struct candidate){
-			.key = sort_key(s, row, sort, counter, p->reverse),
-			.slot = slot,
-			.row = row,
-		};
+		out->matched++;
+		offer(&first, (struct candidate){
+				      .key = sort_key(s, row, sort, counter,
+						      p->reverse),
+				      .slot = slot,
+				      .row = row,
+			      });
 	}
 	for (uint32_t i = 0; !*p->filter && i < s->n; i++)
 		if (out->totals[i] == LQOS_NO_VALUE)
 			out->totals[i] = gauge_of_all(s, i);
-	from = p->offset < out->matched ? p->offset : out->matched;
-	to = out->matched - from < p->limit ? out->matched : from + p->limit;
-	select_first(out->rows, out->matched, to);
-	select_first(out->rows, to, from);
-	qsort(out->rows + from, to - from, sizeof(*out->rows), compare);
+	qsort(first.heap, first.n, sizeof(*first.heap), compare);
 	return 0;
 }
 

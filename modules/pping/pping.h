@@ -25,6 +25,12 @@ struct rtt_stats {
 	uint64_t min, mean, max, p50, p90, p99; /* ns; 0 without samples */
 };
 
+/* The window of somebody's last seconds. */
+struct lately {
+	struct window *window; /* NULL: no samples yet */
+	uint64_t turn;	       /* half of it is over: CLOCK_MONOTONIC, ns */
+};
+
 struct pping {
 	struct lqos_ctx *ctx;
 	const struct pping_config *config;
@@ -37,8 +43,8 @@ struct pping {
 	const struct pp_ecn *ecn;	/* by CPU */
 	volatile uint32_t *watched;	/* enum pp_watch */
 	uint32_t cpus, sets, slots;
-	struct window **windows; /* by subscriber slot; NULL: no samples yet */
-	struct window *total;
+	struct lately *lately; /* by subscriber slot */
+	struct lately total;
 };
 
 /* Of the flow that has the slot, or had it. */

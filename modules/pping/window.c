@@ -24,9 +24,7 @@ _Static_assert((int)PP_BUCKETS == (int)RTT_BUCKETS, "one histogram");
 _Static_assert((int)RTT_OUTCOMES <= (int)PP_OUTCOMES, "room");
 
 struct state {
-	uint64_t taken; /* CLOCK_MONOTONIC, ns; 0: at the beginning */
 	uint64_t sum[PP_SIDES];
-	uint32_t samples[PP_SIDES];
 	uint32_t bucket[PP_SIDES][PP_BUCKETS];
 };
 
@@ -35,16 +33,18 @@ struct window {
 	int older;		/* of the two */
 	uint32_t min[PP_SIDES]; /* of the half window before; 0: none */
 	uint32_t max[PP_SIDES];
-	uint64_t seq;		    /* tick of the stats below; 0: none */
+	uint64_t seq;		    /* tick of the statistics; 0: none */
+	bool rotated;		    /* since then */
 	uint32_t counted[PP_SIDES]; /* samples they are of, with all before */
 	struct rtt_stats stats[PP_SIDES];
 };
 
+/* Asked for often, of seconds. */
 static uint64_t now_ns(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
@@ -162,47 +162,32 @@ void rtt_stats_of(const struct rtt_samples *samples, struct rtt_stats *out)
 /* ---- Windows --------------------------------------------------------------
  */
 
-static void take_state(struct state *s, struct pp_hist *hist, uint64_t now)
+static void take_state(struct state *s, const struct pp_hist *hist)
 {
 	int side, i;
 
-	s->taken = now;
 	for (side = 0; side < PP_SIDES; side++) {
 		const struct pp_side_hist *h = &hist->side[side];
 
 		s->sum[side] = h->sum;
-		s->samples[side] = 0;
-		for (i = 0; i < PP_BUCKETS; i++) {
-			s->samples[side] += h->bucket[i];
+		for (i = 0; i < PP_BUCKETS; i++)
 			s->bucket[side][i] = h->bucket[i];
-		}
 	}
 }
 
 /* Half a window on. */
-static void rotate(struct window *w, struct pp_hist *hist, uint64_t now)
+static void rotate(struct window *w, struct pp_hist *hist)
 {
 	int side;
 
-	take_state(&w->state[w->older], hist, now);
+	take_state(&w->state[w->older], hist);
 	w->older = !w->older;
+	w->rotated = true;
 	for (side = 0; side < PP_SIDES; side++) {
 		w->min[side] = hist->side[side].min;
 		w->max[side] = hist->side[side].max;
 		hist->side[side].min = hist->side[side].max = 0;
 	}
-}
-
-/* The slot is another subscriber's now, who begins with zeros. */
-static bool is_anothers(const struct window *w, const struct pp_hist *hist)
-{
-	const struct state *s = &w->state[!w->older];
-	int side;
-
-	for (side = 0; side < PP_SIDES; side++)
-		if (hist->side[side].outcome[RTT_SAMPLE] < s->samples[side])
-			return true;
-	return false;
 }
 
 static void window_side(const struct window *w, const struct pp_hist *hist,
@@ -219,36 +204,45 @@ static void window_side(const struct window *w, const struct pp_hist *hist,
 	widen(to, w->min[side], w->max[side]);
 }
 
-/* Its statistics are of this tick from here on. */
-static void bring_up_to_date(const struct pping *p, struct window *w,
-			     struct pp_hist *hist)
+/* True: half a window was over, or all of it. */
+static bool move_on(const struct pping *p, struct lately *l,
+		    struct pp_hist *hist)
+{
+	uint64_t half = p->config->window * 500000000ULL, now = now_ns();
+
+	if (now < l->turn)
+		return false;
+	if (now >= l->turn + half)
+		rotate(l->window, hist);
+	rotate(l->window, hist);
+	l->turn = now + half;
+	return true;
+}
+
+/* The same all through a tick, so that what is shown together fits. */
+static struct rtt_stats stats_of(const struct pping *p, struct window *w,
+				 const struct pp_hist *hist, enum pp_side which)
 {
 	const struct lqos_snapshot *snapshot = lqos_snapshot(p->ctx);
 	uint64_t seq = snapshot ? lqos_snapshot_time(snapshot).seq : 0;
-	uint64_t half = p->config->window * 500000000ULL, now;
-	bool rotated;
 	int side;
 
-	if (w->seq == seq && seq)
-		return;
-	now = now_ns();
-	if (is_anothers(w, hist))
-		*w = (struct window){};
-	w->seq = seq;
-	rotated = now - w->state[!w->older].taken >= half;
-	if (rotated)
-		rotate(w, hist, now);
+	if (w->seq == seq && seq && !w->rotated)
+		return w->stats[which];
 	for (side = 0; side < PP_SIDES; side++) {
 		uint32_t counted = hist->side[side].outcome[RTT_SAMPLE];
 		struct rtt_samples samples = {};
 
 		/* Most subscribers have nothing new in most ticks. */
-		if (!rotated && counted == w->counted[side])
+		if (!w->rotated && counted == w->counted[side])
 			continue;
 		w->counted[side] = counted;
 		window_side(w, hist, side, &samples);
 		rtt_stats_of(&samples, &w->stats[side]);
 	}
+	w->seq = seq;
+	w->rotated = false;
+	return w->stats[which];
 }
 
 static bool has_samples(const struct pp_hist *hist)
@@ -260,20 +254,22 @@ static bool has_samples(const struct pp_hist *hist)
 /* NULL: it has had no samples yet. */
 static struct window *window_of(struct pping *p, uint32_t slot)
 {
-	struct window **w = &p->windows[slot];
+	struct lately *l = &p->lately[slot];
 
-	if (!*w && has_samples(&p->hists[slot]))
-		*w = calloc(1, sizeof(**w));
-	if (*w)
-		bring_up_to_date(p, *w, &p->hists[slot]);
-	return *w;
+	if (!l->window && has_samples(&p->hists[slot])) {
+		l->window = calloc(1, sizeof(*l->window));
+		l->turn = now_ns();
+	}
+	if (l->window)
+		move_on(p, l, &p->hists[slot]);
+	return l->window;
 }
 
 struct rtt_stats pping_stats(struct pping *p, uint32_t slot, enum pp_side side)
 {
 	struct window *w = window_of(p, slot);
 
-	return w ? w->stats[side] : (struct rtt_stats){};
+	return w ? stats_of(p, w, &p->hists[slot], side) : (struct rtt_stats){};
 }
 
 void pping_add_window(struct pping *p, uint32_t slot, enum pp_side side,
@@ -283,6 +279,22 @@ void pping_add_window(struct pping *p, uint32_t slot, enum pp_side side,
 
 	if (w)
 		window_side(w, &p->hists[slot], side, to);
+}
+
+/* Windows of those who have no traffic stand still, until somebody looks. */
+static void on_slot(uint32_t slot, enum lqos_slot_event event, void *arg)
+{
+	struct pping *p = arg;
+
+	if (event == LQOS_SLOT_TRAFFIC) {
+		/* What is read next. */
+		__builtin_prefetch(p->hists[slot].side[0].outcome);
+		__builtin_prefetch(p->hists[slot].side[1].outcome);
+		(void)window_of(p, slot);
+		return;
+	}
+	free(p->lately[slot].window);
+	p->lately[slot] = (struct lately){};
 }
 
 /* ---- In total -------------------------------------------------------------
@@ -310,23 +322,34 @@ static void add_up(const struct pping *p, struct pp_hist *out)
 	}
 }
 
-struct rtt_stats pping_total(struct pping *p, enum pp_side side)
+static void move_total_on(struct pping *p, struct pp_hist *all)
 {
-	const struct window *w = p->total;
-	uint64_t half = w->state[!w->older].taken;
-	struct pp_hist all;
 	uint32_t cpu;
 	int i;
 
-	add_up(p, &all);
-	bring_up_to_date(p, p->total, &all);
-	/* Rotated: least and most begin anew. */
-	if (half != w->state[!w->older].taken)
-		for (cpu = 0; cpu < p->cpus; cpu++)
-			for (i = 0; i < PP_SIDES; i++)
-				p->totals[cpu].side[i].min =
-					p->totals[cpu].side[i].max = 0;
-	return p->total->stats[side];
+	add_up(p, all);
+	if (!move_on(p, &p->total, all))
+		return;
+	/* Least and most begin anew. */
+	for (cpu = 0; cpu < p->cpus; cpu++)
+		for (i = 0; i < PP_SIDES; i++)
+			p->totals[cpu].side[i].min =
+				p->totals[cpu].side[i].max = 0;
+}
+
+struct rtt_stats pping_total(struct pping *p, enum pp_side side)
+{
+	struct pp_hist all;
+
+	move_total_on(p, &all);
+	return stats_of(p, p->total.window, &all, side);
+}
+
+static void on_second(void *arg)
+{
+	struct pp_hist all;
+
+	move_total_on(arg, &all);
 }
 
 static uint64_t outcome_of(const struct pp_side_hist *h, uint32_t outcome)
@@ -356,44 +379,46 @@ static void free_windows(void *arg)
 	struct pping *p = arg;
 	uint32_t i;
 
-	for (i = 0; p->windows && i < p->slots; i++)
-		free(p->windows[i]);
-	free(p->windows);
-	free(p->total);
+	for (i = 0; p->lately && i < p->slots; i++)
+		free(p->lately[i].window);
+	free(p->lately);
+	free(p->total.window);
 }
 
 /* What a run before this one has counted is not of late. */
-static void begin_after(struct pping *p, uint32_t slot)
+static int begin_after(const struct pping *p, struct lately *l,
+		       const struct pp_hist *hist)
 {
-	struct window *w;
+	struct window *w = l->window = calloc(1, sizeof(*w));
 
-	/* Nobody's memory is not touched. */
-	if ((slot && !lqos_subscriber(p->ctx, slot)) ||
-	    !has_samples(&p->hists[slot]))
-		return;
-	w = p->windows[slot] = calloc(1, sizeof(*w));
 	if (!w)
-		return;
-	take_state(&w->state[0], &p->hists[slot], now_ns());
+		return -ENOMEM;
+	take_state(&w->state[0], hist);
 	w->state[1] = w->state[0];
+	l->turn = now_ns() + p->config->window * 500000000ULL;
+	return 0;
 }
 
 int pping_new_windows(struct pping *p)
 {
 	struct pp_hist all;
 	uint32_t slot;
+	int rc;
 
-	p->windows = calloc(p->slots, sizeof(struct window *));
-	p->total = calloc(1, sizeof(*p->total));
-	if (!p->windows || !p->total) {
-		free(p->windows);
-		free(p->total);
+	p->lately = calloc(p->slots, sizeof(*p->lately));
+	rc = lqos_defer(p->ctx, free_windows, p);
+	if (rc)
+		return rc;
+	if (!p->lately)
 		return -ENOMEM;
-	}
 	for (slot = 0; slot < p->slots; slot++)
-		begin_after(p, slot);
+		/* Nobody's memory is not touched. */
+		if ((!slot || lqos_subscriber(p->ctx, slot)) &&
+		    has_samples(&p->hists[slot]))
+			rc = begin_after(p, &p->lately[slot], &p->hists[slot])
+				     ?: rc;
 	add_up(p, &all);
-	take_state(&p->total->state[0], &all, now_ns());
-	p->total->state[1] = p->total->state[0];
-	return lqos_defer(p->ctx, free_windows, p);
+	rc = begin_after(p, &p->total, &all) ?: rc;
+	return rc ?: lqos_slots_watch(p->ctx, on_slot, p)
+		  ?: lqos_timer_every(p->ctx, 1000, on_second, p, NULL);
 }

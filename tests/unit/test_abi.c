@@ -140,8 +140,8 @@ static void the_version_is_2_0(void **state)
 {
 	(void)state;
 	assert_int_equal(LQOS_ABI_MAJOR, 2);
-	assert_int_equal(LQOS_ABI_MINOR, 0);
-	assert_int_equal(LQOS_ABI, 0x20000);
+	assert_int_equal(LQOS_ABI_MINOR, 1);
+	assert_int_equal(LQOS_ABI, 0x20001);
 	assert_string_equal(LQOS_MODULE_SYMBOL, "lqos_module_entry");
 	assert_string_equal(LQOS_MODULE_SECTION, ".lqos.module");
 }

@@ -79,6 +79,32 @@ int lqos_column_add(struct lqos_ctx *ctx, const struct lqos_column *column,
 	return 0;
 }
 
+static uint64_t seq;
+
+const struct lqos_snapshot *lqos_snapshot(struct lqos_ctx *ctx)
+{
+	(void)ctx;
+	return (const struct lqos_snapshot *)&seq;
+}
+
+struct lqos_snapshot_time
+lqos_snapshot_time(const struct lqos_snapshot *snapshot)
+{
+	(void)snapshot;
+	return (struct lqos_snapshot_time){.seq = seq};
+}
+
+int lqos_slots_watch(struct lqos_ctx *ctx,
+		     void (*fn)(uint32_t slot, enum lqos_slot_event event,
+				void *arg),
+		     void *arg)
+{
+	(void)ctx;
+	(void)fn;
+	(void)arg;
+	return 0;
+}
+
 uint32_t lqos_subscriber_slots(struct lqos_ctx *ctx)
 {
 	(void)ctx;
@@ -401,6 +427,48 @@ static void details(void **state)
 	json_decref(all);
 }
 
+/* Of late: what is older than some ticks weighs little, and a subscriber who
+ * sends nothing keeps his share until too little is left. */
+static void shares(void **state)
+{
+	struct fl_tcp tcp[2] = {};
+	struct loss loss[2] = {};
+	struct flow_module module = {.slots = tcp, .loss = loss};
+	struct column down = {.direction = LQOS_DOWN, .m = &module};
+	int i;
+
+	(void)state;
+	seq = 5;
+	/* What an earlier run has counted tells nothing. */
+	tcp[1].packets[LQOS_DOWN] = 1000000;
+	tcp[1].retransmits[LQOS_DOWN] = 500000;
+	on_slot(1, LQOS_SLOT_TRAFFIC, &module);
+	assert_true(read_share(1, &down) == LQOS_NO_VALUE);
+	for (i = 0; i < 40; i++) {
+		seq++;
+		tcp[1].packets[LQOS_DOWN] += 100;
+		tcp[1].retransmits[LQOS_DOWN] += i < 10 ? 50 : 1;
+		on_slot(1, LQOS_SLOT_TRAFFIC, &module);
+		if (i == 9)
+			assert_in_range(read_share(1, &down), 499000, 501000);
+	}
+	assert_in_range(read_share(1, &down), 10000, 11000);
+	seq += 5;
+	assert_in_range(read_share(1, &down), 10000, 11000);
+	seq += 20;
+	assert_true(read_share(1, &down) == LQOS_NO_VALUE);
+
+	tcp[1].packets[LQOS_DOWN] = 10;
+	on_slot(1, LQOS_SLOT_GIVEN, &module);
+	on_slot(1, LQOS_SLOT_TRAFFIC, &module);
+	assert_true(read_share(1, &down) == LQOS_NO_VALUE);
+	seq++;
+	tcp[1].packets[LQOS_DOWN] += 100;
+	tcp[1].retransmits[LQOS_DOWN] += 200;
+	on_slot(1, LQOS_SLOT_TRAFFIC, &module);
+	assert_int_equal(read_share(1, &down), 1000000);
+}
+
 static void tallies(void **state)
 {
 	json_int_t unknown = 0, one_way = 0;
@@ -436,6 +504,7 @@ int main(void)
 		cmocka_unit_test_setup(generations, fill),
 		cmocka_unit_test_setup(silence, fill),
 		cmocka_unit_test_setup(details, fill),
+		cmocka_unit_test(shares),
 		cmocka_unit_test_setup(tallies, fill),
 	};
 

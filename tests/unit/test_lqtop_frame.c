@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "core/cleanup.h"
 #include "core/core.h"
 
 /* ---- A core of a few lines ----------------------------------------------- */
@@ -30,12 +31,21 @@ static const struct lqos_interface interfaces[] = {
 	{.name = "eth1", .side = LQOS_TO_SUBSCRIBERS},
 };
 
+/* Of a slot; of all: what arg points to. */
+static uint64_t read_rtt(uint32_t slot, void *arg)
+{
+	if (arg)
+		return *(uint64_t *)arg;
+	return slot ? 1000000 * slot : LQOS_NO_VALUE;
+}
+
 static const struct lqos_column decls[COLUMNS] = {
 	{.name = "rtt",
 	 .title = "RTT",
 	 .help = "round trip",
 	 .kind = LQOS_GAUGE,
-	 .unit = LQOS_UNIT_NS},
+	 .unit = LQOS_UNIT_NS,
+	 .read = read_rtt},
 	{.name = "down.bytes",
 	 .title = "Down",
 	 .help = "to the subscriber",
@@ -55,15 +65,15 @@ static const struct lqos_column decls[COLUMNS] = {
 };
 static const struct core_column columns[COLUMNS] = {
 	{.decl = &decls[0], .name = "a.rtt"},
-	{.decl = &decls[1], .name = "b.down.bytes"},
-	{.decl = &decls[2], .name = "b.up.bytes"},
-	{.decl = &decls[3], .name = "c.ecn"},
+	{.decl = &decls[1], .cell = 1, .name = "b.down.bytes"},
+	{.decl = &decls[2], .cell = 2, .name = "b.up.bytes"},
+	{.decl = &decls[3], .cell = 3, .name = "c.ecn"},
 };
 static const struct core_column *const column_list[COLUMNS] = {
 	&columns[0], &columns[1], &columns[2], &columns[3]};
 
-static struct core_cell cells[SLOTS][COLUMNS];
-static struct core_row rows[SLOTS];
+static struct core_row *rows[SLOTS];
+static uint64_t base[COLUMNS];
 static struct core_snapshot snapshot;
 static bool no_snapshot;
 
@@ -188,6 +198,16 @@ static void subscriber(uint32_t slot, const char *circuit, const char *name,
 						     .up_max = 20000000};
 }
 
+static struct core_row *new_row(void)
+{
+	struct core_row *row =
+		calloc(1, sizeof(*row) + COLUMNS * sizeof(row->cells[0]));
+
+	assert_non_null(row);
+	row->base = base;
+	return row;
+}
+
 /* n rows, of slots 0 to n - 1, each with the rate given for its slot. */
 static void table(size_t n, uint64_t (*rate)(size_t slot))
 {
@@ -201,11 +221,12 @@ static void table(size_t n, uint64_t (*rate)(size_t slot))
 	t->rows = rows;
 	t->n_rows = n;
 	for (size_t i = 0; i < n; i++) {
-		rows[i] = (struct core_row){.id = i, .cells = cells[i]};
-		cells[i][0].value = i ? 1000000 * i : LQOS_NO_VALUE;
+		rows[i] = rows[i] ?: new_row();
+		rows[i]->id = i;
+		rows[i]->seq = snapshot.seq;
 		for (size_t c = 1; c < COLUMNS; c++)
-			cells[i][c] = (struct core_cell){.value = 1000 * i + c,
-							 .rate = rate(i) * c};
+			rows[i]->cells[c] = (struct core_cell){
+				.value = 1000 * i + c, .grown = rate(i) * c};
 	}
 }
 
@@ -519,18 +540,21 @@ static void expect_totals(const char *params, const char *expected)
 /* A gauge cannot be added up; of all rows the global one is the total. */
 static void test_totals(void **state)
 {
-	const struct core_column *list[] = {&columns[1], &columns[0]};
-	struct core_cell all[] = {{.value = 77, .rate = 7}, {.value = 5500000}};
-	struct core_row row = {.cells = all};
+	uint64_t rtt = 5500000;
+	const struct core_column of_all = {
+		.decl = &decls[0], .name = "a.rtt", .arg = &rtt};
+	const struct core_column *list[] = {&columns[1], &of_all};
+	autofree struct core_row *row = new_row();
 
 	(void)state;
 	table(3, by_slot);
+	row->seq = snapshot.seq;
 	expect_totals(NULL, "[null,3,6]");
 	snapshot.tables[LQOS_SCOPE_GLOBAL] = (struct core_table){
 		.columns = list, .n_columns = 2, .rows = &row, .n_rows = 1};
 	expect_totals(NULL, "[5500000,3,6]");
 	expect_totals("{\"filter\": \"unknown\"}", "[null,0,0]");
-	all[1].value = LQOS_NO_VALUE;
+	rtt = LQOS_NO_VALUE;
 	expect_totals(NULL, "[null,3,6]");
 	snapshot.tables[LQOS_SCOPE_GLOBAL].n_rows = 0;
 	expect_totals(NULL, "[null,3,6]");

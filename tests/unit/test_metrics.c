@@ -74,6 +74,15 @@ static const struct lqos_column gauge = {
 	.scope = LQOS_SCOPE_SUBSCRIBER,
 	.read = read_array,
 };
+static const struct lqos_column later = {
+	.name = "later",
+	.title = "Later",
+	.help = "",
+	.kind = LQOS_COUNTER,
+	.unit = LQOS_UNIT_COUNT,
+	.scope = LQOS_SCOPE_SUBSCRIBER,
+	.read = read_array,
+};
 static const struct lqos_column total = {
 	.name = "total",
 	.title = "Total",
@@ -123,6 +132,13 @@ static const struct core_table *subscribers(struct fixture *f)
 	return table(f, LQOS_SCOPE_SUBSCRIBER);
 }
 
+/* As modules see it. */
+static struct lqos_cell cell(struct fixture *f, enum lqos_scope scope,
+			     uint32_t col)
+{
+	return lqos_snapshot_cell(lqos_snapshot(f->module), scope, 0, col);
+}
+
 static void test_only_seen_rows(void **state)
 {
 	struct fixture *f = *state;
@@ -139,8 +155,8 @@ static void test_only_seen_rows(void **state)
 	core_metrics_tick(f->core.metrics);
 	/* The last slot is nobody's any more. */
 	assert_int_equal(subscribers(f)->n_rows, 2);
-	assert_int_equal(subscribers(f)->rows[0].id, 0);
-	assert_int_equal(subscribers(f)->rows[1].id, 3);
+	assert_int_equal(subscribers(f)->rows[0]->id, 0);
+	assert_int_equal(subscribers(f)->rows[1]->id, 3);
 
 	/* One is marked with the tick that runs while the books are closed. */
 	f->seen[3] = f->tick + 1;
@@ -160,7 +176,7 @@ static void test_rates(void **state)
 {
 	struct fixture *f = *state;
 	const struct core_snapshot *s;
-	const struct core_cell *cell;
+	struct lqos_cell got;
 	uint64_t expected;
 
 	f->seen[3] = f->tick;
@@ -172,20 +188,35 @@ static void test_rates(void **state)
 	f->counter[3] = 1000 + (5ULL << 32);
 	core_metrics_tick(f->core.metrics);
 	s = core_metrics_snapshot(f->core.metrics);
-	cell = subscribers(f)->rows[0].cells;
+	got = cell(f, LQOS_SCOPE_SUBSCRIBER, 0);
 	assert_true(s->interval_ns >= 50000000);
 	expected = (uint64_t)((double)(5ULL << 32) * 1e9 / s->interval_ns);
-	assert_in_range(cell[0].rate, expected - expected / 1000,
+	assert_in_range(got.rate, expected - expected / 1000,
 			expected + expected / 1000);
-	assert_int_equal(cell[0].value, 1000 + (5ULL << 32));
-	assert_int_equal(cell[1].value, 42);
-	assert_int_equal(cell[1].rate, 0);
+	assert_int_equal(got.rate,
+			 lqos_snapshot_rate(lqos_snapshot(f->module),
+					    LQOS_SCOPE_SUBSCRIBER, 0, 0));
+	assert_int_equal(got.value, 1000 + (5ULL << 32));
+	got = cell(f, LQOS_SCOPE_SUBSCRIBER, 1);
+	assert_int_equal(got.value, 42);
+	assert_int_equal(got.rate, LQOS_NO_VALUE);
 
-	/* Quiet: the rate is 0, the total stays. */
+	/* Quiet: the rate is 0, the total stays; what was counted while it was
+	 * read is not lost, and is of the second in which there is more. */
+	f->counter[3]++;
+	f->gauge[3]++;
 	core_metrics_tick(f->core.metrics);
-	cell = subscribers(f)->rows[0].cells;
-	assert_int_equal(cell[0].rate, 0);
-	assert_int_equal(cell[0].value, 1000 + (5ULL << 32));
+	got = cell(f, LQOS_SCOPE_SUBSCRIBER, 0);
+	assert_int_equal(got.rate, 0);
+	assert_int_equal(got.value, 1001 + (5ULL << 32));
+	assert_int_equal(cell(f, LQOS_SCOPE_SUBSCRIBER, 1).value, 43);
+	f->counter[3]++;
+	f->seen[3] = f->tick;
+	core_metrics_tick(f->core.metrics);
+	s = core_metrics_snapshot(f->core.metrics);
+	got = cell(f, LQOS_SCOPE_SUBSCRIBER, 0);
+	assert_int_equal(got.rate, 2000000000 / s->interval_ns);
+	assert_int_equal(got.value, 1002 + (5ULL << 32));
 }
 
 static void test_counter_started_afresh(void **state)
@@ -197,9 +228,8 @@ static void test_counter_started_afresh(void **state)
 	usleep(10000);
 	f->total = 10;
 	core_metrics_tick(f->core.metrics);
-	assert_int_equal(table(f, LQOS_SCOPE_GLOBAL)->rows[0].cells[0].value,
-			 10);
-	assert_true(table(f, LQOS_SCOPE_GLOBAL)->rows[0].cells[0].rate < 1001);
+	assert_int_equal(cell(f, LQOS_SCOPE_GLOBAL, 0).value, 10);
+	assert_true(cell(f, LQOS_SCOPE_GLOBAL, 0).rate < 1001);
 }
 
 static void test_slot_given_anew(void **state)
@@ -211,14 +241,14 @@ static void test_slot_given_anew(void **state)
 	f->counter[2] += 7;
 	f->seen[2] = f->tick;
 	core_metrics_tick(f->core.metrics);
-	assert_int_equal(subscribers(f)->rows[0].cells[0].value, 7);
+	assert_int_equal(cell(f, LQOS_SCOPE_SUBSCRIBER, 0).value, 7);
 	core_metrics_slot_reset(f->core.metrics, SLOTS + 100);
 }
 
 static void test_slot_of_an_earlier_run(void **state)
 {
 	struct fixture *f = *state;
-	const struct core_cell *cell;
+	struct lqos_cell got;
 
 	f->counter[2] = 5000;
 	core_metrics_slot_resume(f->core.metrics, 2);
@@ -226,9 +256,9 @@ static void test_slot_of_an_earlier_run(void **state)
 	usleep(10000);
 	f->seen[2] = f->tick;
 	core_metrics_tick(f->core.metrics);
-	cell = subscribers(f)->rows[0].cells;
-	assert_int_equal(cell[0].value, 5000);
-	assert_int_equal(cell[0].rate, 0);
+	got = cell(f, LQOS_SCOPE_SUBSCRIBER, 0);
+	assert_int_equal(got.value, 5000);
+	assert_int_equal(got.rate, 0);
 	core_metrics_slot_resume(f->core.metrics, SLOTS + 100);
 }
 
@@ -251,6 +281,67 @@ static void test_columns_go_with_their_module(void **state)
 	core_metrics_tick(f->core.metrics);
 	assert_int_equal(subscribers(f)->n_columns, 2);
 	assert_int_equal(subscribers(f)->n_rows, 1);
+}
+
+/* What rows have counted before stays with its column. */
+static void test_columns_that_come_later(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t values[SLOTS + 1] = {[2] = 9};
+
+	f->counter[2] = 5000;
+	core_metrics_slot_reset(f->core.metrics, 2);
+	f->counter[2] += 7;
+	f->seen[2] = f->tick;
+	core_metrics_tick(f->core.metrics);
+	assert_int_equal(lqos_column_add(f->module, &later, values), 0);
+	f->counter[2]++;
+	f->seen[2] = f->tick;
+	core_metrics_tick(f->core.metrics);
+	assert_int_equal(cell(f, LQOS_SCOPE_SUBSCRIBER, 0).value, 8);
+	assert_int_equal(cell(f, LQOS_SCOPE_SUBSCRIBER, 2).value, 9);
+}
+
+static struct {
+	uint32_t traffic[SLOTS + 1], given[SLOTS + 1];
+} told;
+
+static void on_slot(uint32_t slot, enum lqos_slot_event event, void *arg)
+{
+	assert_ptr_equal(arg, &told);
+	if (event == LQOS_SLOT_TRAFFIC)
+		told.traffic[slot]++;
+	else
+		told.given[slot]++;
+}
+
+static void test_slots_are_watched(void **state)
+{
+	struct fixture *f = *state;
+	struct lqos_ctx *other;
+
+	memset(&told, 0, sizeof(told));
+	assert_int_equal(core_ctx_new(&other, &f->core, "other", 2), 0);
+	assert_int_equal(lqos_slots_watch(other, on_slot, &told), 0);
+	core_metrics_slot_reset(f->core.metrics, 4);
+	core_metrics_slot_resume(f->core.metrics, 5);
+	f->seen[0] = f->seen[2] = f->seen[SLOTS] = f->tick;
+	core_metrics_tick(f->core.metrics);
+	f->seen[2] = f->tick + 1;
+	core_metrics_tick(f->core.metrics);
+	core_metrics_tick(f->core.metrics);
+	core_metrics_tick(f->core.metrics);
+	assert_int_equal(told.given[4], 1);
+	assert_int_equal(told.given[5], 0);
+	assert_int_equal(told.traffic[0], 1);
+	/* One mark of the tick that runs already is one of both. */
+	assert_int_equal(told.traffic[2], 3);
+	assert_int_equal(told.traffic[3], 0);
+	assert_int_equal(told.traffic[SLOTS], 0);
+	core_ctx_free(&other);
+	f->seen[2] = f->tick;
+	core_metrics_tick(f->core.metrics);
+	assert_int_equal(told.traffic[2], 3);
 }
 
 static void test_bad_columns(void **state)
@@ -278,6 +369,8 @@ int main(void)
 		TEST(test_slot_given_anew),
 		TEST(test_slot_of_an_earlier_run),
 		TEST(test_columns_go_with_their_module),
+		TEST(test_columns_that_come_later),
+		TEST(test_slots_are_watched),
 		TEST(test_bad_columns),
 	};
 

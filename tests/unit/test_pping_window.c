@@ -63,6 +63,32 @@ int lqos_defer(struct lqos_ctx *ctx, void (*fn)(void *arg), void *arg)
 	return 0;
 }
 
+static void (*slot_event)(uint32_t slot, enum lqos_slot_event event, void *arg);
+
+int lqos_slots_watch(struct lqos_ctx *ctx,
+		     void (*fn)(uint32_t slot, enum lqos_slot_event event,
+				void *arg),
+		     void *arg)
+{
+	(void)ctx;
+	assert_ptr_equal(arg, &p);
+	slot_event = fn;
+	return 0;
+}
+
+static void (*second)(void *arg);
+
+int lqos_timer_every(struct lqos_ctx *ctx, uint32_t ms, lqos_timer_fn fn,
+		     void *arg, struct lqos_watch **out)
+{
+	(void)ctx;
+	(void)out;
+	assert_int_equal(ms, 1000);
+	assert_ptr_equal(arg, &p);
+	second = fn;
+	return 0;
+}
+
 /* ---- Samples ------------------------------------------------------------- */
 
 static int setup(void **state)
@@ -334,6 +360,39 @@ static void rotation(void **state)
 	assert_in_range(s.max, 7 * MS, 7 * MS + 64);
 }
 
+/* Nobody looks: what is over goes all the same, as long as there is traffic,
+ * and afterwards with the next look. */
+static void nobody_looks(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 60; i++) {
+		add(&hists[ALICE], PP_INTERNET, 10 * MS, 100);
+		add(&totals[0], PP_INTERNET, 10 * MS, 100);
+		after(1000);
+		slot_event(ALICE, LQOS_SLOT_TRAFFIC, &p);
+		second(&p);
+	}
+	assert_in_range(stats(PP_INTERNET).samples, 500, 1100);
+	assert_in_range(pping_total(&p, PP_INTERNET).samples, 500, 1100);
+	after(9000);
+	assert_in_range(stats(PP_INTERNET).samples, 0, 500);
+	for (i = 0; i < 9; i++) {
+		after(1000);
+		second(&p);
+	}
+	assert_int_equal(stats(PP_INTERNET).samples, 0);
+	assert_int_equal(pping_total(&p, PP_INTERNET).samples, 0);
+
+	add(&hists[ALICE], PP_INTERNET, 10 * MS, 100);
+	after(1000);
+	slot_event(ALICE, LQOS_SLOT_TRAFFIC, &p);
+	after(60000);
+	assert_int_equal(stats(PP_INTERNET).samples, 0);
+	assert_int_equal(stats(PP_INTERNET).min, 0);
+}
+
 /* Row after row of ticks: never less than half a window, never more than one.
  */
 static void steady(void **state)
@@ -358,11 +417,13 @@ static void another_owner(void **state)
 	after(1000);
 	assert_int_equal(stats(PP_ACCESS).samples, 100);
 	memset(&hists[ALICE], 0, sizeof(hists[ALICE]));
+	slot_event(ALICE, LQOS_SLOT_GIVEN, &p);
 	after(1000);
 	assert_int_equal(stats(PP_ACCESS).samples, 0);
-	add(&hists[ALICE], PP_ACCESS, 50 * MS, 3);
+	/* More of them than the one before had. */
+	add(&hists[ALICE], PP_ACCESS, 50 * MS, 300);
 	after(1000);
-	assert_int_equal(stats(PP_ACCESS).samples, 3);
+	assert_int_equal(stats(PP_ACCESS).samples, 300);
 	assert_in_range(stats(PP_ACCESS).min, 50 * MS - 64, 50 * MS);
 }
 
@@ -428,6 +489,7 @@ int main(void)
 		cmocka_unit_test(paths),
 		cmocka_unit_test(few),
 		cmocka_unit_test_setup_teardown(rotation, begin, end),
+		cmocka_unit_test_setup_teardown(nobody_looks, begin, end),
 		cmocka_unit_test_setup_teardown(steady, begin, end),
 		cmocka_unit_test_setup_teardown(another_owner, begin, end),
 		cmocka_unit_test_setup_teardown(growth, begin, end),
