@@ -428,7 +428,7 @@ struct core_cell {
 /* A subscriber, interface or the whole. */
 struct core_row {
 	uint32_t id;
-	uint64_t seq; /* tick that read it; no traffic since */
+	uint64_t seq;	/* tick that read it; no traffic since */
 	uint64_t *base; /* of each cell, when the slot was given out */
 	struct core_cell cells[];
 };
