@@ -202,9 +202,28 @@ static int size_maps(struct core_datapath *dp)
 	return rc ?: flows_prepare(dp);
 }
 
+/* libbpf goes on without what it does not find in the kernel, also where it had
+ * no memory to look; NULL: all that ours goes by is there. */
+static const char *lacking(const struct datapath_bpf *skel)
+{
+	const int bss = bpf_map__fd(skel->maps.bss);
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+
+	if (!bpf_map__autocreate(skel->maps.bss))
+		return "global variables";
+	if (!skel->bss)
+		return "mapped arrays";
+	if (bss >= 0 && !bpf_obj_get_info_by_fd(bss, &info, &len) &&
+	    !info.name[0])
+		return "names of maps and programs";
+	return NULL;
+}
+
 static int load_entries(struct core_datapath *dp)
 {
 	struct datapath_bpf *skel = datapath_bpf__open();
+	const char *lacks;
 	int rc;
 
 	if (!skel)
@@ -237,6 +256,13 @@ static int load_entries(struct core_datapath *dp)
 				 "the kernel lets us load no BPF: run as "
 				 "root, or with CAP_BPF, CAP_NET_ADMIN and "
 				 "CAP_PERFMON");
+	lacks = lacking(skel);
+	if (lacks)
+		return core_fail(WHO, rc ?: -EOPNOTSUPP,
+				 "libbpf finds no %s in the kernel: too old "
+				 "(`lqosctl doctor` tells), or out of memory "
+				 "(start again)",
+				 lacks);
 	if (rc)
 		return core_fail(WHO, rc,
 				 "the kernel refused its BPF programs "
