@@ -122,6 +122,16 @@ static int take(const Elf_Data *data, struct core_module_info *info, char *why,
 	return 0;
 }
 
+/* What libelf knows beyond what we see: no memory, or a file cut off. */
+static const char *libelf_says(char *out, size_t size)
+{
+	int error = elf_errno();
+
+	snprintf(out, size, "%s%s", error ? ", libelf: " : "",
+		 error ? elf_errmsg(error) : "");
+	return out;
+}
+
 int core_elf_read(const char *path, struct core_module_info *out, char *why,
 		  size_t why_size)
 {
@@ -129,8 +139,9 @@ int core_elf_read(const char *path, struct core_module_info *out, char *why,
 	autoclose int fd = -1;
 	CORE_CLEANUP(elf_end_p) Elf *elf = NULL;
 	const Elf_Data *data;
+	char says[96];
 	struct stat st;
-	int rc, error;
+	int rc;
 
 	if (strlen(path) >= sizeof(info.path))
 		return refuse(-ENAMETOOLONG, why, why_size,
@@ -145,23 +156,21 @@ int core_elf_read(const char *path, struct core_module_info *out, char *why,
 		return refuse(rc, why, why_size, "%s: cannot read module: %s",
 			      path, strerror(-rc));
 	}
+	(void)elf_errno(); /* of before */
 	if (S_ISREG(st.st_mode) && elf_version(EV_CURRENT) != EV_NONE)
 		elf = elf_begin(fd, ELF_C_READ, NULL);
 	if (!elf || !made_for_this_machine(elf))
 		return refuse(-ENOEXEC, why, why_size,
-			      "%s: not an ELF shared object for this machine: "
-			      "build it with -shared -fPIC here",
-			      path);
-	(void)elf_errno(); /* of before */
+			      "%s: not an ELF shared object for this machine%s"
+			      ": build it with -shared -fPIC here",
+			      path, libelf_says(says, sizeof(says)));
 	data = section_data(elf, LQOS_MODULE_SECTION);
-	error = elf_errno();
 	if (!data)
 		return refuse(-ENODATA, why, why_size,
-			      "%s: not an lqos module (no section %s%s%s): "
+			      "%s: not an lqos module (no section %s%s): "
 			      "declare it with LQOS_MODULE()",
 			      path, LQOS_MODULE_SECTION,
-			      error ? ", libelf: " : "",
-			      error ? elf_errmsg(error) : "");
+			      libelf_says(says, sizeof(says)));
 	rc = take(data, &info, why, why_size);
 	if (!rc)
 		*out = info;
