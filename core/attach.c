@@ -358,7 +358,10 @@ int attach_check(const struct attachment *a, bool tcx, const char *pin_dir)
 				 a->name, a->name);
 	link_path(path, sizeof(path), a, HOOK_XDP, pin_dir);
 	link = bpf_obj_get(path);
-	rc = link < 0 ? 0 : fits(link, a, HOOK_XDP);
+	if (link >= 0)
+		rc = fits(link, a, HOOK_XDP);
+	else
+		rc = errno == ENOENT ? 0 : -errno;
 	if (rc < 0)
 		return core_fail(WHO, rc, "%s: cannot tell where %s is",
 				 a->name, path);
