@@ -253,6 +253,23 @@ static void refuse_overlong(struct core_bus_client *client)
 	client_finish(client);
 }
 
+/* Who sends faster than he is served waits until all is served.  A watermark of
+ * libevent would end us where there is no memory for it (2.1.12). */
+static void hold_on(struct core_bus_client *client)
+{
+	struct evbuffer *in = bufferevent_get_input(client->bev);
+
+	if (evbuffer_get_length(in) > CORE_BUS_LINE_MAX)
+		bufferevent_disable(client->bev, EV_READ);
+}
+
+static int hear(struct core_bus_client *client)
+{
+	if (bufferevent_get_enabled(client->bev) & EV_READ)
+		return 0;
+	return bufferevent_enable(client->bev, EV_READ) ? -ENOMEM : 0;
+}
+
 /* Handles what has come in.  The client may be gone after that. */
 static void serve(struct core_bus_client *client)
 {
@@ -271,7 +288,7 @@ static void serve(struct core_bus_client *client)
 			return;
 		}
 		if (len < 0) {
-			if (client->eof)
+			if (client->eof || hear(client))
 				client_finish(client);
 			return;
 		}
@@ -284,6 +301,7 @@ static void serve(struct core_bus_client *client)
 			return;
 		}
 	}
+	hold_on(client);
 	/* Not event_active(): the others are to have their turn. */
 	if (event_add(client->more, &at_once)) {
 		core_fail("bus", -ENOMEM, "cannot serve a client any longer");
@@ -307,7 +325,9 @@ static void on_read(struct bufferevent *bev, void *arg)
 
 	(void)bev;
 	/* One that waits for its turn does not get another by sending more. */
-	if (!event_pending(client->more, EV_TIMEOUT, NULL))
+	if (event_pending(client->more, EV_TIMEOUT, NULL))
+		hold_on(client);
+	else
 		serve(client);
 }
 
@@ -373,8 +393,6 @@ static int client_new(struct core_bus *bus, int fd_)
 	fd = -1;
 
 	bufferevent_setcb(client->bev, on_read, on_drain, on_event, client);
-	bufferevent_setwatermark(client->bev, EV_READ, 0,
-				 CORE_BUS_LINE_MAX + 1);
 	bufferevent_set_max_single_read(client->bev, READ_AT_ONCE);
 	bufferevent_set_max_single_write(client->bev, WRITE_AT_ONCE);
 	/* Nobody would ever see that it has gone. */

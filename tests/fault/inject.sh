@@ -72,14 +72,13 @@ sanitizers()
 # Of libraries, where nothing can be done here, as lines of the stack.  A call
 # that ends the process, for it does not look at a failure or takes it for a
 # reason; TAP notes it.
-#	evbuffer_add_cb	libevent's bufferevent_setwatermark() (2.1.12)
 #	getgrnam	glibc's (2.36): nss_database_check_reload_and_get() writes
 #			to a state that there is no memory for (SIGSEGV),
 #			nss_database_reload_1() asserts that a line was read
 #			(SIGABRT), and the dynamic linker ends a process that
 #			has no memory for the thread's data of an NSS module
 #			(status 127)
-KNOWN='/libevent_core[^ ]*\(evbuffer_add_cb\+|/libc\.so[^ ]*\(getgrnam\+'
+KNOWN='/libc\.so[^ ]*\(getgrnam\+'
 # Goes on without it, and what fails for that has another reason.
 #	bpf_btf_load	libbpf, of types that the kernel's verifier asks for later
 #	+0x1abf7	libbpf's kernel_supports(), which has no name (Debian's

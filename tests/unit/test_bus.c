@@ -377,6 +377,41 @@ static void a_reader_that_never_reads(void **state)
 	close(other);
 }
 
+/* What it sends before it is served stays with it, but for one longest line. */
+static void a_writer_that_never_waits(void **state)
+{
+	const size_t all = 32768, len = 64;
+	struct bench *b = *state;
+	int fast = bench_dial(b), other = bench_dial(b);
+	double end = bench_ms() + BENCH_PATIENCE_MS;
+	size_t at = 0, most = 0;
+	char line[64];
+
+	memset(line, ' ', len);
+	memcpy(line, NOTIFY, strlen(NOTIFY) - 1);
+	line[len - 1] = '\n';
+	while (calls < all && bench_ms() < end) {
+		while (at < all * len) {
+			ssize_t n = send(fast, line + at % len, len - at % len,
+					 MSG_NOSIGNAL);
+
+			if (n <= 0)
+				break;
+			at += (size_t)n;
+		}
+		if (at - calls * len > most)
+			most = at - calls * len;
+		bench_turn(b);
+	}
+	assert_int_equal(calls, all);
+	assert_true(most > CORE_BUS_LINE_MAX);
+	assert_true(most < CORE_BUS_LINE_MAX + CORE_BUS_LINE_MAX / 4);
+	expect_ping(b, fast);
+	expect_ping(b, other);
+	close(fast);
+	close(other);
+}
+
 static void a_deaf_one_goes_away(void **state)
 {
 	struct bench *b = *state;
@@ -586,6 +621,7 @@ int main(void)
 		TEST(byte_by_byte),
 		TEST(no_more_to_send),
 		TEST(many_requests_at_once),
+		TEST(a_writer_that_never_waits),
 		TEST(a_reader_that_never_reads),
 		TEST(a_deaf_one_goes_away),
 		TEST(a_thousand_that_are_idle),
