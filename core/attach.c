@@ -189,15 +189,22 @@ static int adopt_link(struct attachment *a, enum hook hook, int prog_fd,
 	rc = fits(fd, a, hook);
 	if (rc < 0)
 		return rc;
-	if (rc && (!mode || mode_fits(a->iface.ifindex, mode)) &&
-	    !bpf_link_update(fd, prog_fd, NULL)) {
-		a->links[hook] = steal_fd(&fd);
-		return 1;
+	if (rc && (!mode || mode_fits(a->iface.ifindex, mode))) {
+		if (!bpf_link_update(fd, prog_fd, NULL)) {
+			a->links[hook] = steal_fd(&fd);
+			return 1;
+		}
+		core_log(WHO, LQOS_WARN,
+			 "%s: the %s link of an earlier run takes no other "
+			 "program: %s: made anew, packets pass unshaped "
+			 "meanwhile",
+			 a->name, hooks[hook].name, strerror(errno));
+	} else {
+		core_log(WHO, LQOS_INFO,
+			 "%s: the %s link of an earlier run does not fit "
+			 "(another interface or mode): made anew",
+			 a->name, hooks[hook].name);
 	}
-	core_log(WHO, LQOS_INFO,
-		 "%s: the %s link of an earlier run does not fit (another "
-		 "interface or mode): made anew",
-		 a->name, hooks[hook].name);
 	bpf_link_detach(fd);
 	return unlink(path) ? -errno : 0;
 }

@@ -473,9 +473,18 @@ static void on_accept_again(evutil_socket_t fd, short events, void *arg)
 /* Nobody can connect before listen(), so there is time for both. */
 static int give_to_group(const char *path, const char *group)
 {
-	const struct group *gr = group && *group ? getgrnam(group) : NULL;
+	const struct group *gr;
 
-	if (!gr)
+	errno = 0;
+	gr = group && *group ? getgrnam(group) : NULL;
+	/* Not there is 0, or one of these: getgrnam(3). */
+	if (!gr && errno && errno != ENOENT && errno != ESRCH &&
+	    errno != EBADF && errno != EPERM)
+		core_log("bus", LQOS_WARN,
+			 "cannot look up group \"%s\": %s: only root can use "
+			 "%s until lqosd is started again",
+			 group, strerror(errno), path);
+	else if (!gr)
 		core_log("bus", LQOS_INFO,
 			 "no group \"%s\": only root can use %s (groupadd -r "
 			 "adds one)",
