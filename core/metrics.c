@@ -251,11 +251,13 @@ static void read_row(const struct scope *scope, struct core_row *row,
 	row->seq = seq;
 	for (i = 0; i < scope->n_columns; i++) {
 		const struct core_column *c = &scope->columns[i]->pub;
-		struct core_cell *cell = &row->cells[c->cell];
+		struct core_cell *cell;
 		uint64_t value;
 
+		/* Gauges have no cell. */
 		if (c->decl->kind != LQOS_COUNTER)
 			continue;
+		cell = &row->cells[c->cell];
 		value = c->decl->read(row->id, c->arg);
 		if (value == LQOS_NO_VALUE) {
 			cell->grown = LQOS_NO_VALUE;

@@ -76,12 +76,14 @@ uint64_t lqos_snapshot_rate(const struct lqos_snapshot *snapshot,
 	const struct core_column *column = t->columns[col];
 	const struct core_row *r = t->rows[row];
 	const struct lqos_snapshot_time time = lqos_snapshot_time(snapshot);
-	uint64_t grown = r->cells[column->cell].grown;
+	uint64_t grown;
 
+	/* Gauges have no cell. */
 	if (column->decl->kind != LQOS_COUNTER)
 		return LQOS_NO_VALUE;
 	if (r->seq != time.seq)
 		return 0;
+	grown = r->cells[column->cell].grown;
 	return grown == LQOS_NO_VALUE ? grown
 				      : a_second(grown, time.interval_ns);
 }

@@ -344,6 +344,30 @@ static void test_slots_are_watched(void **state)
 	assert_int_equal(told.traffic[2], 3);
 }
 
+/* Rows without a counter have no cells. */
+static void test_gauges_alone(void **state)
+{
+	struct fixture *f = *state;
+	static struct fixture alone;
+
+	alone.core = (struct core){.settings = f->core.settings,
+				   .datapath = f->core.datapath,
+				   .ctx = f->core.ctx};
+	assert_int_equal(core_ctx_new(&alone.module, &alone.core, "alone", 1),
+			 0);
+	assert_int_equal(core_metrics_new(&alone.core.metrics, &alone.core), 0);
+	assert_int_equal(lqos_column_add(alone.module, &gauge, f->gauge), 0);
+	f->gauge[1] = 7;
+	f->seen[1] = f->tick;
+	core_metrics_tick(alone.core.metrics);
+	assert_int_equal(cell(&alone, LQOS_SCOPE_SUBSCRIBER, 0).value, 7);
+	assert_int_equal(lqos_snapshot_rate(lqos_snapshot(alone.module),
+					    LQOS_SCOPE_SUBSCRIBER, 0, 0),
+			 LQOS_NO_VALUE);
+	core_ctx_free(&alone.module);
+	core_metrics_free(&alone.core.metrics);
+}
+
 static void test_bad_columns(void **state)
 {
 	struct fixture *f = *state;
@@ -371,6 +395,7 @@ int main(void)
 		TEST(test_columns_go_with_their_module),
 		TEST(test_columns_that_come_later),
 		TEST(test_slots_are_watched),
+		TEST(test_gauges_alone),
 		TEST(test_bad_columns),
 	};
 
