@@ -28,7 +28,8 @@ struct rtt_stats {
 /* The window of somebody's last seconds. */
 struct lately {
 	struct window *window; /* NULL: no samples yet */
-	uint64_t turn;	       /* half of it is over: CLOCK_MONOTONIC, ns */
+	/* Half of it is over: CLOCK_MONOTONIC, ns; UINT64_MAX: it is empty. */
+	uint64_t turn;
 };
 
 struct pping {

@@ -35,6 +35,7 @@ struct window {
 	uint32_t max[PP_SIDES];
 	uint64_t seq;		    /* tick of the statistics; 0: none */
 	bool rotated;		    /* since then */
+	uint32_t turned;	    /* samples when it was rotated last */
 	uint32_t counted[PP_SIDES]; /* samples they are of, with all before */
 	struct rtt_stats stats[PP_SIDES];
 };
@@ -204,18 +205,39 @@ static void window_side(const struct window *w, const struct pp_hist *hist,
 	widen(to, w->min[side], w->max[side]);
 }
 
-/* True: half a window was over, or all of it. */
-static bool move_on(const struct pping *p, struct lately *l,
+/* Nothing was seen in either half: both states are what there is now. */
+#define ASLEEP UINT64_MAX
+
+static uint64_t half_ns(const struct pping *p)
+{
+	return p->config->window * 500000000ULL;
+}
+
+static uint32_t samples_of(const struct pp_hist *hist)
+{
+	return hist->side[0].outcome[RTT_SAMPLE] +
+	       hist->side[1].outcome[RTT_SAMPLE];
+}
+
+static void wake(const struct pping *p, struct lately *l)
+{
+	if (l->turn == ASLEEP)
+		l->turn = now_ns() + half_ns(p);
+}
+
+/* True: half a window was over. */
+static bool move_on(const struct pping *p, struct lately *l, uint64_t now,
 		    struct pp_hist *hist)
 {
-	uint64_t half = p->config->window * 500000000ULL, now = now_ns();
+	struct window *w = l->window;
+	uint32_t samples;
 
 	if (now < l->turn)
 		return false;
-	if (now >= l->turn + half)
-		rotate(l->window, hist);
-	rotate(l->window, hist);
-	l->turn = now + half;
+	samples = samples_of(hist);
+	rotate(w, hist);
+	l->turn = samples == w->turned ? ASLEEP : now + half_ns(p);
+	w->turned = samples;
 	return true;
 }
 
@@ -245,23 +267,15 @@ static struct rtt_stats stats_of(const struct pping *p, struct window *w,
 	return w->stats[which];
 }
 
-static bool has_samples(const struct pp_hist *hist)
-{
-	return hist->side[0].outcome[RTT_SAMPLE] ||
-	       hist->side[1].outcome[RTT_SAMPLE];
-}
-
 /* NULL: it has had no samples yet. */
 static struct window *window_of(struct pping *p, uint32_t slot)
 {
 	struct lately *l = &p->lately[slot];
 
-	if (!l->window && has_samples(&p->hists[slot])) {
-		l->window = calloc(1, sizeof(*l->window));
-		l->turn = now_ns();
-	}
-	if (l->window)
-		move_on(p, l, &p->hists[slot]);
+	if (l->window || !samples_of(&p->hists[slot]))
+		return l->window;
+	l->window = calloc(1, sizeof(*l->window));
+	l->turn = now_ns() + half_ns(p);
 	return l->window;
 }
 
@@ -281,7 +295,6 @@ void pping_add_window(struct pping *p, uint32_t slot, enum pp_side side,
 		window_side(w, &p->hists[slot], side, to);
 }
 
-/* Windows of those who have no traffic stand still, until somebody looks. */
 static void on_slot(uint32_t slot, enum lqos_slot_event event, void *arg)
 {
 	struct pping *p = arg;
@@ -290,7 +303,8 @@ static void on_slot(uint32_t slot, enum lqos_slot_event event, void *arg)
 		/* What is read next. */
 		__builtin_prefetch(p->hists[slot].side[0].outcome);
 		__builtin_prefetch(p->hists[slot].side[1].outcome);
-		(void)window_of(p, slot);
+		if (window_of(p, slot))
+			wake(p, &p->lately[slot]);
 		return;
 	}
 	free(p->lately[slot].window);
@@ -322,13 +336,24 @@ static void add_up(const struct pping *p, struct pp_hist *out)
 	}
 }
 
-static void move_total_on(struct pping *p, struct pp_hist *all)
+struct rtt_stats pping_total(struct pping *p, enum pp_side side)
 {
+	struct pp_hist all;
+
+	add_up(p, &all);
+	return stats_of(p, p->total.window, &all, side);
+}
+
+static void move_total_on(struct pping *p, uint64_t now)
+{
+	struct pp_hist all;
 	uint32_t cpu;
 	int i;
 
-	add_up(p, all);
-	if (!move_on(p, &p->total, all))
+	add_up(p, &all);
+	if (samples_of(&all) != p->total.window->turned)
+		wake(p, &p->total);
+	if (!move_on(p, &p->total, now, &all))
 		return;
 	/* Least and most begin anew. */
 	for (cpu = 0; cpu < p->cpus; cpu++)
@@ -337,19 +362,17 @@ static void move_total_on(struct pping *p, struct pp_hist *all)
 				p->totals[cpu].side[i].max = 0;
 }
 
-struct rtt_stats pping_total(struct pping *p, enum pp_side side)
-{
-	struct pp_hist all;
-
-	move_total_on(p, &all);
-	return stats_of(p, p->total.window, &all, side);
-}
-
+/* Windows move on whether or not anybody looks, or has traffic. */
 static void on_second(void *arg)
 {
-	struct pp_hist all;
+	struct pping *p = arg;
+	uint64_t now = now_ns();
+	uint32_t slot;
 
-	move_total_on(arg, &all);
+	for (slot = 0; slot < p->slots; slot++)
+		if (p->lately[slot].window)
+			move_on(p, &p->lately[slot], now, &p->hists[slot]);
+	move_total_on(p, now);
 }
 
 static uint64_t outcome_of(const struct pp_side_hist *h, uint32_t outcome)
@@ -386,8 +409,7 @@ static void free_windows(void *arg)
 }
 
 /* What a run before this one has counted is not of late. */
-static int begin_after(const struct pping *p, struct lately *l,
-		       const struct pp_hist *hist)
+static int begin_after(struct lately *l, const struct pp_hist *hist)
 {
 	struct window *w = l->window = calloc(1, sizeof(*w));
 
@@ -395,7 +417,8 @@ static int begin_after(const struct pping *p, struct lately *l,
 		return -ENOMEM;
 	take_state(&w->state[0], hist);
 	w->state[1] = w->state[0];
-	l->turn = now_ns() + p->config->window * 500000000ULL;
+	w->turned = samples_of(hist);
+	l->turn = ASLEEP;
 	return 0;
 }
 
@@ -414,11 +437,11 @@ int pping_new_windows(struct pping *p)
 	for (slot = 0; slot < p->slots; slot++)
 		/* Nobody's memory is not touched. */
 		if ((!slot || lqos_subscriber(p->ctx, slot)) &&
-		    has_samples(&p->hists[slot]))
-			rc = begin_after(p, &p->lately[slot], &p->hists[slot])
+		    samples_of(&p->hists[slot]))
+			rc = begin_after(&p->lately[slot], &p->hists[slot])
 				     ?: rc;
 	add_up(p, &all);
-	rc = begin_after(p, &p->total, &all) ?: rc;
+	rc = begin_after(&p->total, &all) ?: rc;
 	return rc ?: lqos_slots_watch(p->ctx, on_slot, p)
 		  ?: lqos_timer_every(p->ctx, 1000, on_second, p, NULL);
 }

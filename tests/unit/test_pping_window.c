@@ -136,6 +136,7 @@ static void after(unsigned int ms)
 {
 	clock_ns += (uint64_t)ms * MS;
 	seq++;
+	second(&p);
 }
 
 static struct rtt_stats stats(enum pp_side side)
@@ -334,16 +335,19 @@ static void rotation(void **state)
 	after(1000);
 	assert_int_equal(stats(PP_ACCESS).samples, 10);
 	assert_int_equal(stats(PP_INTERNET).samples, 0);
-	add(&hists[ALICE], PP_ACCESS, 50 * MS, 30);
+	after(5100);
+	add(&hists[ALICE], PP_ACCESS, 50 * MS, 29);
+	assert_int_equal(stats(PP_ACCESS).samples, 39);
+	add(&hists[ALICE], PP_ACCESS, 50 * MS, 1);
 	/* The same tick: the same answer. */
-	assert_int_equal(stats(PP_ACCESS).samples, 10);
+	assert_int_equal(stats(PP_ACCESS).samples, 39);
 	after(1000);
 	s = stats(PP_ACCESS);
 	assert_int_equal(s.samples, 40);
 	assert_in_range(s.min, 5 * MS - 64, 5 * MS);
 	assert_in_range(s.max, 50 * MS, 50 * MS + 64);
 	assert_int_equal(s.mean, (10 * 5 + 30 * 50) * MS / 40);
-	after(4100); /* the ten are 5 s old or more, the others not */
+	after(4100); /* the ten are 10 s old, the others not */
 	s = stats(PP_ACCESS);
 	assert_int_equal(s.samples, 30);
 	assert_int_equal(s.mean, 50 * MS);
@@ -360,8 +364,7 @@ static void rotation(void **state)
 	assert_in_range(s.max, 7 * MS, 7 * MS + 64);
 }
 
-/* Nobody looks: what is over goes all the same, as long as there is traffic,
- * and afterwards with the next look. */
+/* Nobody looks: what is over goes all the same. */
 static void nobody_looks(void **state)
 {
 	uint32_t i;
@@ -372,25 +375,38 @@ static void nobody_looks(void **state)
 		add(&totals[0], PP_INTERNET, 10 * MS, 100);
 		after(1000);
 		slot_event(ALICE, LQOS_SLOT_TRAFFIC, &p);
-		second(&p);
 	}
 	assert_in_range(stats(PP_INTERNET).samples, 500, 1100);
 	assert_in_range(pping_total(&p, PP_INTERNET).samples, 500, 1100);
-	after(9000);
-	assert_in_range(stats(PP_INTERNET).samples, 0, 500);
-	for (i = 0; i < 9; i++) {
+	for (i = 0; i < 11; i++)
 		after(1000);
-		second(&p);
-	}
-	assert_int_equal(stats(PP_INTERNET).samples, 0);
-	assert_int_equal(pping_total(&p, PP_INTERNET).samples, 0);
-
-	add(&hists[ALICE], PP_INTERNET, 10 * MS, 100);
-	after(1000);
-	slot_event(ALICE, LQOS_SLOT_TRAFFIC, &p);
-	after(60000);
 	assert_int_equal(stats(PP_INTERNET).samples, 0);
 	assert_int_equal(stats(PP_INTERNET).min, 0);
+	assert_int_equal(pping_total(&p, PP_INTERNET).samples, 0);
+}
+
+/* The first second after a silence is all there, and not for longer than any.
+ */
+static void after_a_silence(void **state)
+{
+	uint32_t i, silence;
+
+	(void)state;
+	for (silence = 0; silence < 60; silence++) {
+		add(&hists[ALICE], PP_INTERNET, 10 * MS, 20);
+		add(&totals[1], PP_INTERNET, 10 * MS, 20);
+		after(1000);
+		slot_event(ALICE, LQOS_SLOT_TRAFFIC, &p);
+		assert_in_range(stats(PP_INTERNET).samples, 20, 220);
+		assert_in_range(pping_total(&p, PP_INTERNET).samples, 20, 220);
+		for (i = 0; i < silence; i++)
+			after(1000);
+		if (silence > 11)
+			assert_int_equal(stats(PP_INTERNET).samples, 0);
+		if (silence > 11)
+			assert_int_equal(pping_total(&p, PP_INTERNET).samples,
+					 0);
+	}
 }
 
 /* Row after row of ticks: never less than half a window, never more than one.
@@ -490,6 +506,7 @@ int main(void)
 		cmocka_unit_test(few),
 		cmocka_unit_test_setup_teardown(rotation, begin, end),
 		cmocka_unit_test_setup_teardown(nobody_looks, begin, end),
+		cmocka_unit_test_setup_teardown(after_a_silence, begin, end),
 		cmocka_unit_test_setup_teardown(steady, begin, end),
 		cmocka_unit_test_setup_teardown(another_owner, begin, end),
 		cmocka_unit_test_setup_teardown(growth, begin, end),
