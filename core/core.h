@@ -433,7 +433,7 @@ struct core_row {
 	struct core_cell cells[];
 };
 
-/* Immutable; the columns and rows of one scope at one tick. */
+/* The columns and rows of one scope, with counters as they were at a tick. */
 struct core_table {
 	const struct core_column *const *columns;
 	size_t n_columns;

@@ -23,8 +23,8 @@ extern "C" {
 #endif
 
 /* Equal major, and a minor not newer than the daemon's: the module loads. */
-#define LQOS_ABI_MAJOR	  2
-#define LQOS_ABI_MINOR	  1
+#define LQOS_ABI_MAJOR	  3
+#define LQOS_ABI_MINOR	  0
 #define LQOS_ABI	  ((uint32_t)LQOS_ABI_MAJOR << 16 | LQOS_ABI_MINOR)
 
 #define LQOS_API	  __attribute__((visibility("default")))
