@@ -20,10 +20,10 @@ MOST=${LQOS_LONG:+40}
 MOST=${MOST:-6}
 SEED=1
 while [[ ${1:-} == --* ]]; do
-	case $1 in
-	--long) MOST=1000000 ;;
-	--most) MOST=$2 && shift ;;
-	--seed) SEED=$2 && shift ;;
+	case $1${2:+ $2} in
+	--long*) MOST=1000000 ;;
+	"--most "[1-9]*) MOST=$2 && shift ;;
+	"--seed "[0-9]*) SEED=$2 && shift ;;
 	*) echo "$0: $1: see its first lines" >&2 && exit 2 ;;
 	esac
 	shift
@@ -33,10 +33,20 @@ KINDS=(bpf_ open mmap sock send recv ctrl file loop heap)
 # A sanitizer's allocator comes before nth.so's, and ends the process when it is
 # denied memory by the kernel.
 [ -z "$LQOS_SANITIZED" ] || KINDS=(bpf_ open sock send recv ctrl file loop)
-[ -z "${1:-}" ] || PATHS=("$1")
-[ -z "${2:-}" ] || KINDS=("$2")
+# bpffs is full, an interface is another's.
+MORE="ENOSPC EBUSY"
+# one of WORD CHOICE...
+one_of()
+{
+	[[ " ${*:2} " == *" $1 "* ]] && return
+	echo "$0: \"$1\": expected one of ${*:2}" >&2
+	exit 2
+}
+[ -z "${1:-}" ] || { one_of "$1" "${PATHS[@]}"; PATHS=("$1"); }
+[ -z "${2:-}" ] || { one_of "$2" "${!ERRORS[@]}"; KINDS=("$2") MORE=; }
 ONLY=${3:-}
 ERROR=${4:-}
+[ -z "$ERROR" ] || one_of "$ERROR" "${!NUMBERS[@]}"
 PATIENCE=20
 [ -z "$LQOS_SANITIZED" ] || { PATIENCE=60; [ "$MOST" -gt 6 ] || MOST=3; }
 RANDOM=$SEED
@@ -528,6 +538,8 @@ kind_of_path()
 	"${P}_count"
 	which=$(sample "$COUNT")
 	[ -z "$ONLY" ] || which=$ONLY
+	# A start makes calls of each kind, or they are not seen.
+	[[ $COUNT != 0 || $P != @(start|takeover) ]] || wrong "no such call"
 	for N in $which; do
 		: >"$LAB_LOG"
 		: >"$FAULT.trace"
@@ -537,7 +549,9 @@ kind_of_path()
 		[ -z "$ONLY" ] || note "$(cat "$LAB_LOG")
 $(where)"
 	done
-	is "$P, $KIND: $(wc -w <<<"$which") of $COUNT calls failed: \
+	[ "$MISSED" = 0 ] || [ "$MISSED" -lt "$(wc -w <<<"$which")" ] ||
+		wrong "none of them was reached"
+	is "$P, $KIND${ERROR:+ with $ERROR}: $(wc -w <<<"$which") of $COUNT calls failed: \
 $WORKED times it went on, $REFUSED it refused" "$WRONG" ""
 	note "$((SECONDS - began)) s, $MISSED of them were not reached"
 }
@@ -549,6 +563,13 @@ path()
 	for KIND in "${KINDS[@]}"; do
 		kind_of_path
 	done
+	[ -z "$MORE" ] || [[ $P != @(start|takeover) ]] || {
+		KIND=bpf_
+		for ERROR in $MORE; do
+			kind_of_path
+		done
+		ERROR=
+	}
 	[ "$(type -t "${P}_end")" != function ] || "${P}_end"
 }
 
@@ -556,6 +577,8 @@ declare -A ENDS=([start]=0 [takeover]=2 [reload]=4 [ask]=4 [tick]=4 [stop]=0)
 TESTS=1
 for P in "${PATHS[@]}"; do
 	TESTS=$((TESTS + ${#KINDS[@]} + ENDS[$P]))
+	[[ $P != @(start|takeover) ]] ||
+		TESTS=$((TESTS + $(wc -w <<<"$MORE")))
 done
 net_begin $TESTS
 note "seed $SEED"

@@ -36,6 +36,9 @@ check "public headers are BSD-2-Clause" \
 	"$(grep -L 'Identifier: BSD-2-Clause' "${public[@]}")"
 check "nothing prints from a packet's path" \
 	"$(grep -nE 'bpf_printk|bpf_trace_printk' "${bpf[@]}" "${public[@]}")"
+check "the tools are there" "$(for tool in clang-format shellcheck mandoc; do
+	command -v $tool >/dev/null || echo "no $tool: apt-get install $tool"
+done)"
 check "clang-format has nothing to say" \
 	"$(clang-format --dry-run "${c[@]}" 2>&1 | grep -E 'warning' | sort -u)"
 check "shellcheck has nothing to say" \
