@@ -18,7 +18,7 @@ enum {
 	FLIGHT = 40,	/* segments under way */
 	FRAME = 256,
 	PAYLOAD = 64, /* the rest of a frame is padding: see PACKETS_MAX */
-	RESULTS = 12,
+	RESULTS = 16,
 	PARTS = 3,
 	/* In the records of flows. */
 	FLOW_PART = sizeof(struct lqos_flow),
@@ -27,6 +27,7 @@ enum {
 
 /* Programs that run one behind the other. */
 enum stack {
+	NO_STACK,   /* is not run: 0 ns */
 	EMPTY,	    /* no program, packets with a descriptor */
 	EMPTY_BARE, /* ... and without */
 	PLAIN,	    /* lq_observe without a table */

@@ -7,11 +7,11 @@
  * a round before.  What is to be compared takes turns, and runs on the same
  * maps; differences are taken within a round.
  *
- *	observe.N	 lq_observe without a table
- *	observer.N	 an observer that reads the descriptor, and no more
- *	flows.slots.N	 what the table adds to observe, without modules'
- *			 parts; flows.hash.N and flows.lru_hash.N, what the
- *			 kernel's would
+ *	empty.N		 the empty program, which is taken off all below: run
+ *with a descriptor, without (empty.bare.N), as TC's (empty.tc.N) observe.N
+ *lq_observe without a table observer.N	 an observer that reads the descriptor,
+ *and no more flows.slots.N	 what the table adds to observe, without
+ *modules' parts; flows.hash.N and flows.lru_hash.N, what the kernel's would
  *	flow.N		 what the table and the flow module add
  *	pping.N		 what pping adds to them, where each segment of data is
  *			 acknowledged at once, so that all are stamped and met
@@ -77,6 +77,9 @@ enum {
 	}
 
 static const struct result both4[] = {
+	{"empty", {{EMPTY, NO_STACK}}},
+	{"empty.bare", {{EMPTY_BARE, NO_STACK}}},
+	{"empty.tc", {{EMPTY_TC, NO_STACK}}},
 	{"observe", {{PLAIN, EMPTY}}},
 	{"observer", {{NONE, PLAIN}}},
 	{"flows.slots", {{SLOTS, PLAIN}}},
@@ -190,7 +193,7 @@ static int measure_set(struct set *set, uint32_t packets, uint32_t round)
 {
 	int stack, rc = 0;
 
-	for (stack = 0; !rc && stack < STACKS; stack++)
+	for (stack = NO_STACK + 1; !rc && stack < STACKS; stack++)
 		if (set->runs[stack])
 			rc = measure(set, stack, packets,
 				     &set->ns[stack][round]);
@@ -361,8 +364,11 @@ static int print_set(const struct set *set, uint32_t rounds)
 		print_result(set, &result[i], rounds);
 		if (looks(&result[i]))
 			printf("{\"name\": \"%s.%u/samples\", \"unit\": "
-			       "\"per 1000 packets\", \"value\": %.1f}\n",
-			       result[i].name, set->kind->flows, samples);
+			       "\"per 1000 packets\", \"median\": %.1f, "
+			       "\"min\": %.1f, \"max\": %.1f, "
+			       "\"rounds\": %u}\n",
+			       result[i].name, set->kind->flows, samples,
+			       samples, samples, rounds);
 	}
 	return 0;
 }

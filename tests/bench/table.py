@@ -64,6 +64,9 @@ def compare(a, b, paths):
         of = medians.get(machine.get("revision"))
         if of is not None:
             of.setdefault(r["name"], []).append(r["median"])
+    for revision, of in medians.items():
+        if not of:
+            sys.exit(f"table: {' '.join(paths)}: no results of {revision}")
     print(f"{'':<36}{a:>16}{b:>16}{'b / a':>8}  runs")
     for name, values in medians[a].items():
         others = medians[b].get(name)
