@@ -35,8 +35,7 @@ struct scope {
 	struct core_row **rows;
 	/* The snapshot's table. */
 	const struct core_column **shown;
-	struct core_row **listed;
-	size_t room; /* of listed */
+	struct core_row **listed; /* room for all */
 };
 
 struct watcher {
@@ -368,29 +367,22 @@ void core_metrics_slot_resume(struct core_metrics *m, uint32_t slot)
 
 /* ---- The tick ------------------------------------------------------------ */
 
-/* Room for n rows; -ENOMEM. */
-static int make_room(struct core_metrics *m, enum lqos_scope which, size_t n)
+/* -ENOMEM: the table stays empty. */
+static int begin_table(struct core_metrics *m, enum lqos_scope which)
 {
 	struct scope *scope = &m->scopes[which];
-	struct core_row **listed;
 	size_t i;
 
 	m->snapshot.tables[which] = (struct core_table){};
+	if (!scope->listed)
+		scope->listed = calloc(scope->n_ids, sizeof(struct core_row *));
 	if (!scope->shown) {
 		scope->shown =
 			calloc(scope->n_columns ?: 1, sizeof(*scope->shown));
 		for (i = 0; scope->shown && i < scope->n_columns; i++)
 			scope->shown[i] = &scope->columns[i]->pub;
 	}
-	if (n > scope->room) {
-		n += n / 2;
-		listed = reallocarray(scope->listed, n, sizeof(*listed));
-		if (!listed)
-			return -ENOMEM;
-		scope->listed = listed;
-		scope->room = n;
-	}
-	return scope->shown ? 0 : -ENOMEM;
+	return scope->listed && scope->shown ? 0 : -ENOMEM;
 }
 
 static void fill_table(struct core_metrics *m, enum lqos_scope which, size_t n)
@@ -412,7 +404,7 @@ static int read_all(struct core_metrics *m, enum lqos_scope which, uint32_t n)
 
 	if (n > scope->n_ids)
 		n = scope->n_ids;
-	if (make_room(m, which, n))
+	if (begin_table(m, which))
 		return -ENOMEM;
 	for (i = 0; i < n; i++) {
 		struct core_row *row = row_of(scope, i);
@@ -468,17 +460,15 @@ static int read_subscribers(struct core_metrics *m)
 	struct lqos_ctx *ctx = m->core->ctx;
 	const uint64_t *seen;
 	uint32_t closed, slot;
-	size_t n = 0, at = 0;
 	struct batch batch;
+	size_t at = 0;
 	int rc = 0;
 
 	batch.n = 0;
 	closed = core_datapath_tick(m->core->datapath, &seen);
-	for (slot = 0; slot < scope->n_ids; slot++)
-		n += seen_lately(seen[slot], closed);
-	if (make_room(m, LQOS_SCOPE_SUBSCRIBER, n))
+	if (begin_table(m, LQOS_SCOPE_SUBSCRIBER))
 		return -ENOMEM;
-	for (slot = 0; slot < scope->n_ids && at < n; slot++) {
+	for (slot = 0; slot < scope->n_ids; slot++) {
 		struct core_row *row;
 
 		if (!seen_lately(seen[slot], closed) ||
