@@ -6,21 +6,10 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/first.h"
 #include "modules/flow/flow.h"
 
 enum { LIMIT = 20, LIMIT_MAX = 1000 };
-
-/* The best so far: a heap, the worst of them on top. */
-struct pick {
-	uint64_t value;
-	uint32_t index;
-};
-
-struct picks {
-	struct pick *heap;
-	size_t n, room;
-	uint64_t total; /* that the filter lets through */
-};
 
 /* ---- What is asked for ----------------------------------------------------
  */
@@ -70,52 +59,6 @@ static bool matches(const struct flow_module *m,
 /* ---- The best -------------------------------------------------------------
  */
 
-/* Of equals the lower slot comes first, so that pages do not overlap. */
-static bool worse(const struct pick *a, const struct pick *b)
-{
-	if (a->value != b->value)
-		return a->value < b->value;
-	return a->index > b->index;
-}
-
-static void swap(struct pick *a, struct pick *b)
-{
-	struct pick c = *a;
-
-	*a = *b;
-	*b = c;
-}
-
-static void offer(struct picks *p, struct pick pick)
-{
-	size_t i, child;
-
-	p->total++;
-	if (p->n < p->room) {
-		p->heap[p->n] = pick;
-		for (i = p->n++; i && worse(&p->heap[i], &p->heap[(i - 1) / 2]);
-		     i = (i - 1) / 2)
-			swap(&p->heap[i], &p->heap[(i - 1) / 2]);
-		return;
-	}
-	if (!p->room || !worse(&p->heap[0], &pick))
-		return;
-	p->heap[0] = pick;
-	for (i = 0; (child = 2 * i + 1) < p->n; i = child) {
-		if (child + 1 < p->n &&
-		    worse(&p->heap[child + 1], &p->heap[child]))
-			child++;
-		if (!worse(&p->heap[child], &p->heap[i]))
-			return;
-		swap(&p->heap[i], &p->heap[child]);
-	}
-}
-
-static int best_first(const void *a, const void *b)
-{
-	return worse(a, b) ? 1 : -1;
-}
-
 /* The column that name is, or is the end of: "bytes" is flow.bytes, "rtt" the
  * first that ends so.  -EINVAL: there is none. */
 static int find_column(const struct flow_module *m, const char *name,
@@ -138,25 +81,35 @@ static int find_column(const struct flow_module *m, const char *name,
 	return -EINVAL;
 }
 
-static void search(const struct flow_module *m,
-		   const struct lqos_flow_filter *f, uint32_t column,
-		   struct picks *out)
+/* The greatest come first, of equals the lower slot, so that pages do not
+ * overlap.  Returns how many the filter lets through. */
+static uint64_t search(const struct flow_module *m,
+		       const struct lqos_flow_filter *f, uint32_t column,
+		       struct core_first *out)
 {
 	struct lqos_flow_table table;
 	uint32_t n = lqos_flows(m->ctx, &table), i;
-	uint64_t value, now = flow_now();
+	uint64_t value, total = 0, now = flow_now();
 
 	for (i = 1; i < n; i++) {
 		if (!matches(m, f, lqos_flow_at(&table, i), now))
 			continue;
 		value = lqos_flow_value(m->ctx, column, i);
-		offer(out,
-		      (struct pick){value == LQOS_NO_VALUE ? 0 : value, i});
+		total++;
+		core_first_offer(
+			out,
+			(struct core_candidate){
+				.key = UINT64_MAX -
+				       (value == LQOS_NO_VALUE ? 0 : value),
+				.tie = i,
+				.what = i,
+			});
 	}
-	qsort(out->heap, out->n, sizeof(*out->heap), best_first);
+	core_first_sort(out);
+	return total;
 }
 
-static json_t *list(const struct flow_module *m, const struct picks *p,
+static json_t *list(const struct flow_module *m, const struct core_first *p,
 		    size_t offset, bool detail)
 {
 	json_t *flows = json_array();
@@ -165,7 +118,7 @@ static json_t *list(const struct flow_module *m, const struct picks *p,
 	size_t i;
 
 	for (i = offset; i < p->n; i++)
-		if (!flow_read(m, p->heap[i].index, &c))
+		if (!flow_read(m, p->heap[i].what, &c))
 			json_array_append_new(flows,
 					      flow_record(m, &c, now, detail));
 	return flows;
@@ -193,10 +146,11 @@ static int run_top(struct lqos_call *call, void *arg)
 	const char *name = json_string_value(sort) ?: "rate";
 	json_int_t limit = LIMIT, offset = 0;
 	const struct flow_module *m = arg;
-	struct picks picks = {};
+	struct core_first picks;
 	struct lqos_flow_filter filter;
 	struct lqos_flow_table table;
 	uint32_t column, n = lqos_flows(m->ctx, &table);
+	uint64_t total;
 	int rc;
 
 	rc = read_filter(call, &filter);
@@ -208,15 +162,13 @@ static int run_top(struct lqos_call *call, void *arg)
 		return rc;
 	if ((sort && !json_is_string(sort)) || find_column(m, name, &column))
 		return no_column(call, m);
-	picks.room = limit + offset < n ? limit + offset : n;
-	picks.heap = calloc(picks.room, sizeof(*picks.heap));
-	if (!picks.heap)
+	if (core_first_init(&picks, limit + offset < n ? limit + offset : n))
 		return lqos_call_fail(call, -ENOMEM, "too many flows");
-	search(m, &filter, column, &picks);
-	lqos_call_result(call, json_pack("{s:I,s:I,s:o}", "total",
-					 (json_int_t)picks.total, "offset",
-					 (json_int_t)offset, "flows",
-					 list(m, &picks, offset, detail)));
+	total = search(m, &filter, column, &picks);
+	lqos_call_result(call,
+			 json_pack("{s:I,s:I,s:o}", "total", (json_int_t)total,
+				   "offset", (json_int_t)offset, "flows",
+				   list(m, &picks, offset, detail)));
 	free(picks.heap);
 	return 0;
 }

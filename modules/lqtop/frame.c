@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/first.h"
 #include "modules/lqtop/frame.h"
 
 /* ---- Columns ------------------------------------------------------------- */
@@ -233,62 +234,6 @@ static bool matches(const struct label *label, const char *filter)
 	       contains(label->node, filter);
 }
 
-/* A row that may be shown. */
-struct candidate {
-	uint64_t key; /* the smallest comes first */
-	uint32_t slot, row;
-};
-
-/* Among equals the slot decides, so that rows do not jump about. */
-static bool before(const struct candidate *a, const struct candidate *b)
-{
-	return a->key != b->key ? a->key < b->key : a->slot < b->slot;
-}
-
-static int compare(const void *a, const void *b)
-{
-	return before(b, a) - before(a, b);
-}
-
-/* Those that come first so far: a heap, the last of them on top. */
-struct first {
-	struct candidate *heap;
-	size_t n, room;
-};
-
-static void swap(struct candidate *a, struct candidate *b)
-{
-	struct candidate tmp = *a;
-
-	*a = *b;
-	*b = tmp;
-}
-
-static void offer(struct first *f, struct candidate c)
-{
-	size_t i, child;
-
-	if (f->n < f->room) {
-		f->heap[f->n] = c;
-		for (i = f->n++;
-		     i && before(&f->heap[(i - 1) / 2], &f->heap[i]);
-		     i = (i - 1) / 2)
-			swap(&f->heap[i], &f->heap[(i - 1) / 2]);
-		return;
-	}
-	if (!f->n || !before(&c, &f->heap[0]))
-		return;
-	f->heap[0] = c;
-	for (i = 0; (child = 2 * i + 1) < f->n; i = child) {
-		if (child + 1 < f->n &&
-		    before(&f->heap[child], &f->heap[child + 1]))
-			child++;
-		if (!before(&f->heap[i], &f->heap[child]))
-			return;
-		swap(&f->heap[i], &f->heap[child]);
-	}
-}
-
 /* No value sorts last either way. */
 static uint64_t sort_key(const struct shown *s, uint32_t row, uint32_t col,
 			 bool counter, bool reverse)
@@ -307,15 +252,15 @@ static uint64_t sort_key(const struct shown *s, uint32_t row, uint32_t col,
 }
 
 struct found {
-	struct candidate *rows; /* up to the last that is wanted, in order */
-	uint64_t *totals;	/* of the shown columns, over what matched */
+	struct core_first first; /* rows, up to the last that is wanted */
+	uint64_t *totals;	 /* of the shown columns, over what matched */
 	uint32_t matched;
 	uint32_t active; /* subscribers in the snapshot, matching or not */
 };
 
 static void found_clear(struct found *f)
 {
-	free(f->rows);
+	free(f->first.heap);
 	free(f->totals);
 }
 
@@ -359,13 +304,12 @@ static int find(struct lqtop *top, const struct shown *s,
 {
 	uint32_t n = lqos_snapshot_rows(s->snapshot, s->scope);
 	uint64_t wanted = (uint64_t)p->offset + p->limit;
-	struct first first = {.room = wanted < n ? wanted : n};
 	bool counter = false;
 	const char *name;
 
-	out->rows = first.heap = calloc(first.room + 1, sizeof(*out->rows));
 	out->totals = calloc(s->n + 1, sizeof(*out->totals));
-	if (!out->rows || !out->totals)
+	if (core_first_init(&out->first, wanted < n ? wanted : n) ||
+	    !out->totals)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < s->n; i++) {
 		enum lqos_kind kind = column(s, i, &name)->kind;
@@ -387,17 +331,18 @@ static int find(struct lqtop *top, const struct shown *s,
 		}
 		add_rates(s, row, out->totals);
 		out->matched++;
-		offer(&first, (struct candidate){
-				      .key = sort_key(s, row, sort, counter,
-						      p->reverse),
-				      .slot = slot,
-				      .row = row,
-			      });
+		core_first_offer(&out->first,
+				 (struct core_candidate){
+					 .key = sort_key(s, row, sort, counter,
+							 p->reverse),
+					 .tie = slot,
+					 .what = row,
+				 });
 	}
 	for (uint32_t i = 0; !*p->filter && i < s->n; i++)
 		if (out->totals[i] == LQOS_NO_VALUE)
 			out->totals[i] = gauge_of_all(s, i);
-	qsort(first.heap, first.n, sizeof(*first.heap), compare);
+	core_first_sort(&out->first);
 	return 0;
 }
 
@@ -408,7 +353,7 @@ static json_t *rows_json(struct lqtop *top, const struct shown *s,
 
 	for (uint32_t i = p->offset; i < f->matched && i - p->offset < p->limit;
 	     i++) {
-		uint32_t row = f->rows[i].row;
+		uint32_t row = f->first.heap[i].what;
 		uint32_t slot = lqos_snapshot_id(s->snapshot, s->scope, row);
 		struct label label = label_of(top->ctx, slot);
 		json_t *object = json_pack(
