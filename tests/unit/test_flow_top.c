@@ -10,6 +10,7 @@
 /* In front of cmocka's macros. */
 #include "modules/flow/top.c"
 #include "modules/flow/columns.c"
+#include "tests/unit/snapshot_seq.h"
 
 #include <cmocka.h>
 
@@ -77,21 +78,6 @@ int lqos_column_add(struct lqos_ctx *ctx, const struct lqos_column *column,
 	(void)column;
 	(void)arg;
 	return 0;
-}
-
-static uint64_t seq;
-
-const struct lqos_snapshot *lqos_snapshot(struct lqos_ctx *ctx)
-{
-	(void)ctx;
-	return (const struct lqos_snapshot *)&seq;
-}
-
-struct lqos_snapshot_time
-lqos_snapshot_time(const struct lqos_snapshot *snapshot)
-{
-	(void)snapshot;
-	return (struct lqos_snapshot_time){.seq = seq};
 }
 
 int lqos_slots_watch(struct lqos_ctx *ctx,

@@ -7,6 +7,7 @@
 
 /* In front of cmocka's macros. */
 #include "modules/pping/traffic.c"
+#include "tests/unit/snapshot_seq.h"
 
 #include <cmocka.h>
 
@@ -28,7 +29,6 @@ static struct pping p = {.config = &config,
 			 .ecn = ecn,
 			 .cpus = 2,
 			 .watched = &watched};
-static uint64_t seq;
 static const char *refused; /* a kind */
 static struct traffic *traffic;
 
@@ -36,19 +36,6 @@ static struct traffic *traffic;
 
 static struct record batch[SLOTS];
 static uint32_t n_batch;
-
-const struct lqos_snapshot *lqos_snapshot(struct lqos_ctx *ctx)
-{
-	(void)ctx;
-	return (const struct lqos_snapshot *)&seq;
-}
-
-struct lqos_snapshot_time
-lqos_snapshot_time(const struct lqos_snapshot *snapshot)
-{
-	(void)snapshot;
-	return (struct lqos_snapshot_time){.seq = seq};
-}
 
 uint32_t lqos_flows(struct lqos_ctx *ctx, struct lqos_flow_table *out)
 {

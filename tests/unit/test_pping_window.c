@@ -21,30 +21,17 @@ static int stopped_clock(clockid_t which, struct timespec *out)
 
 #define clock_gettime stopped_clock
 #include "modules/pping/window.c"
+#include "tests/unit/snapshot_seq.h"
 
 enum { SLOTS = 8, ALICE = 3, CPUS = 2, MS = 1000000 };
 
 static struct pp_hist hists[SLOTS], totals[CPUS];
 static const struct pping_config config = {.window = 10};
 static struct pping p;
-static uint64_t seq;
 static bool owned;
 static void (*deferred)(void *arg);
 
 /* ---- In place of the core ------------------------------------------------ */
-
-const struct lqos_snapshot *lqos_snapshot(struct lqos_ctx *ctx)
-{
-	(void)ctx;
-	return (const struct lqos_snapshot *)&seq;
-}
-
-struct lqos_snapshot_time
-lqos_snapshot_time(const struct lqos_snapshot *snapshot)
-{
-	(void)snapshot;
-	return (struct lqos_snapshot_time){.seq = seq};
-}
 
 const struct lqos_subscriber *lqos_subscriber(struct lqos_ctx *ctx,
 					      uint32_t slot)
