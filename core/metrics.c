@@ -375,7 +375,8 @@ static int begin_table(struct core_metrics *m, enum lqos_scope which)
 
 	m->snapshot.tables[which] = (struct core_table){};
 	if (!scope->listed)
-		scope->listed = calloc(scope->n_ids, sizeof(struct core_row *));
+		scope->listed =
+			calloc(scope->n_ids ?: 1, sizeof(*scope->listed));
 	if (!scope->shown) {
 		scope->shown =
 			calloc(scope->n_columns ?: 1, sizeof(*scope->shown));
