@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include "core/lqos/module.h"
@@ -65,7 +66,8 @@ struct core {
 	struct core_datapath *datapath;
 	struct core_loader *loader;
 	struct core_notify *notify;
-	uint64_t started_ns; /* CLOCK_REALTIME */
+	LIST_HEAD(, core_service) services; /* what modules offer each other */
+	uint64_t started_ns;		    /* CLOCK_REALTIME */
 };
 
 /* ---- ctx.c: contexts and the ownership stack ---------------------------- */

@@ -24,7 +24,7 @@ extern "C" {
 
 /* Equal major, and a minor not newer than the daemon's: the module loads. */
 #define LQOS_ABI_MAJOR	  3
-#define LQOS_ABI_MINOR	  0
+#define LQOS_ABI_MINOR	  1
 #define LQOS_ABI	  ((uint32_t)LQOS_ABI_MAJOR << 16 | LQOS_ABI_MINOR)
 
 #define LQOS_API	  __attribute__((visibility("default")))
@@ -152,6 +152,18 @@ struct lqos_module {
  * never leaks.
  */
 LQOS_API int lqos_defer(struct lqos_ctx *ctx, void (*fn)(void *arg), void *arg);
+
+/* ---- Services: what modules do for each other ---------------------------- */
+
+/*
+ * Offer others something, by name, until this module stops: a struct of
+ * functions, say.  Both are borrowed.  -EEXIST: another has that name.
+ */
+LQOS_API int lqos_service_add(struct lqos_ctx *ctx, const char *name,
+			      const void *service);
+/* NULL: nobody offers it.  Valid while that module runs, which .needs sees
+ * to. */
+LQOS_API const void *lqos_service(struct lqos_ctx *ctx, const char *name);
 
 /* ---- Event loop --------------------------------------------------------- */
 

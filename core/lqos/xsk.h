@@ -286,6 +286,7 @@ struct lqos_xsk_rule {
 	uint16_t port;	       /* TCP's or UDP's: TO its destination, FROM its
 				* source; host order; 0: any */
 	uint8_t proto;	       /* IPPROTO_*; 0: any */
+	uint8_t icmp_type;     /* of ICMP or ICMPv6, which proto says; 0: any */
 	const char *circuit;   /* a subscriber's; NULL: any and none */
 	const char *interface; /* arrives there; NULL: anywhere */
 	uintptr_t reserved[2]; /* 0 */

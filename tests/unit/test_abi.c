@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The layout of what modules and daemon share, as modules of ABI 3.0 were
+ * The layout of what modules and daemon share, as modules of ABI 3.1 were
  * compiled with it.  A test that fails here says: members are only appended,
  * to struct lqos_module alone, with a new LQOS_ABI_MINOR; anything else is a
  * new LQOS_ABI_MAJOR.
@@ -140,8 +140,8 @@ static void the_version_is_2_0(void **state)
 {
 	(void)state;
 	assert_int_equal(LQOS_ABI_MAJOR, 3);
-	assert_int_equal(LQOS_ABI_MINOR, 0);
-	assert_int_equal(LQOS_ABI, 0x30000);
+	assert_int_equal(LQOS_ABI_MINOR, 1);
+	assert_int_equal(LQOS_ABI, 0x30001);
 	assert_string_equal(LQOS_MODULE_SYMBOL, "lqos_module_entry");
 	assert_string_equal(LQOS_MODULE_SECTION, ".lqos.module");
 }

@@ -264,10 +264,10 @@ static void refuses(void **state)
 		{"abcdefghijklmnopqrstuvwxyz_abcdef", -EINVAL,
 		 "not a module's name"},
 		{"other_major", -EPROTO,
-		 "was compiled against lqos ABI 4.0, this lqosd has 3.0: "
+		 "was compiled against lqos ABI 4.0, this lqosd has 3.1: "
 		 "rebuild it"},
 		{"newer_minor", -EPROTO,
-		 "was compiled against lqos ABI 3.1, this lqosd has 3.0: "
+		 "was compiled against lqos ABI 3.1, this lqosd has 3.1: "
 		 "rebuild it"},
 		{"flow_bytes", -EINVAL, "flow_bytes is 64, expected at most "},
 		{"bigger", -EPROTO, "has a descriptor of"},

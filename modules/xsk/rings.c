@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Frames through a socket's four rings, and who is woken for it. */
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "modules/xsk/parts.h"
+
+/* ---- Receiving ----------------------------------------------------------- */
+
+uint32_t lqos_xsk_rx(struct lqos_xsk *x, struct lqos_xsk_frame *frames,
+		     uint32_t max)
+{
+	struct lqos_umem *umem = x->umem;
+	uint32_t at = 0, n, i, frame;
+
+	if (!x->has_rx)
+		return 0;
+	n = xsk_ring_cons__peek(&x->rx, max, &at);
+	for (i = 0; i < n; i++) {
+		const struct xdp_desc *desc =
+			xsk_ring_cons__rx_desc(&x->rx, at + i);
+
+		frames[i] = (struct lqos_xsk_frame){
+			.addr = desc->addr,
+			.len = desc->len,
+			.options = desc->options & XDP_PKT_CONTD,
+		};
+		frame = frame_at(umem, desc->addr);
+		if (frame != UINT32_MAX)
+			umem->held[frame] = held_by(HOLDER_USER, x->number);
+	}
+	if (n)
+		xsk_ring_cons__release(&x->rx, n);
+	x->user += n;
+	x->stats.received += n;
+	return n;
+}
+
+/* A zero-copy driver that ran dry may sleep. */
+static void wake_for_fill(struct lqos_xsk *x)
+{
+	if (xsk_ring_prod__needs_wakeup(&x->port->fill))
+		recvfrom(lqos_xsk_fd(x), NULL, 0, MSG_DONTWAIT, NULL, NULL);
+}
+
+uint32_t lqos_xsk_fill(struct lqos_xsk *x, const struct lqos_xsk_frame *frames,
+		       uint32_t n)
+{
+	struct lqos_umem *umem = x->umem;
+	struct port *port = x->port;
+	uint32_t at = 0, i, frame;
+
+	if (!n || xsk_ring_prod__reserve(&port->fill, n, &at) != n)
+		return 0;
+	for (i = 0; i < n; i++) {
+		frame = umem_mine(umem, frames[i].addr);
+		if (frame == UINT32_MAX)
+			break;
+		umem_give(umem, frame, held_by(HOLDER_PORT, port->number));
+		*xsk_ring_prod__fill_addr(&port->fill, at + i) =
+			(uint64_t)frame * umem->frame_size;
+	}
+	if (i != n) {
+		while (i--)
+			umem->held[frame_at(umem, frames[i].addr)] =
+				held_by(HOLDER_USER, 0);
+		port->fill.cached_prod -= n;
+		return 0;
+	}
+	xsk_ring_prod__submit(&port->fill, n);
+	port->filled += n;
+	wake_for_fill(x);
+	return n;
+}
+
+uint32_t lqos_xsk_refill(struct lqos_xsk *x)
+{
+	struct lqos_umem *umem = x->umem;
+	struct port *port = x->port;
+	uint32_t room = xsk_prod_nb_free(&port->fill, port->fill.size), at = 0;
+	uint32_t n = room < umem->available ? room : umem->available, i, frame;
+
+	if (!n || xsk_ring_prod__reserve(&port->fill, n, &at) != n)
+		return 0;
+	for (i = 0; i < n; i++) {
+		frame = umem->pool[--umem->available];
+		umem->held[frame] = held_by(HOLDER_PORT, port->number);
+		*xsk_ring_prod__fill_addr(&port->fill, at + i) =
+			(uint64_t)frame * umem->frame_size;
+	}
+	xsk_ring_prod__submit(&port->fill, n);
+	port->filled += n;
+	wake_for_fill(x);
+	return n;
+}
+
+int lqos_xsk_wait(struct lqos_xsk *x, int ms)
+{
+	struct pollfd pfd = {.fd = lqos_xsk_fd(x), .events = POLLIN};
+	int rc = poll(&pfd, 1, ms), error = 0;
+	socklen_t len = sizeof(error);
+
+	if (rc < 0)
+		return -errno;
+	if (pfd.revents & (POLLERR | POLLHUP | POLLNVAL)) {
+		getsockopt(pfd.fd, SOL_SOCKET, SO_ERROR, &error, &len);
+		return error ? -error : -ENETDOWN;
+	}
+	return rc && pfd.revents & POLLIN;
+}
+
+bool lqos_xsk_fill_needs_wakeup(const struct lqos_xsk *x)
+{
+	return xsk_ring_prod__needs_wakeup(&x->port->fill);
+}
+
+/* ---- Sending ------------------------------------------------------------- */
+
+static bool is_packet(const struct lqos_umem *umem,
+		      const struct lqos_xsk_frame *f)
+{
+	uint32_t offset = f->addr & (umem->frame_size - 1);
+
+	return f->len && f->len <= umem->frame_size - offset &&
+	       !(f->options & ~XDP_PKT_CONTD);
+}
+
+uint32_t lqos_xsk_tx(struct lqos_xsk *x, const struct lqos_xsk_frame *frames,
+		     uint32_t n)
+{
+	struct lqos_umem *umem = x->umem;
+	uint32_t at = 0, i, frame;
+
+	if (!x->has_tx || !n || xsk_ring_prod__reserve(&x->tx, n, &at) != n)
+		return 0;
+	for (i = 0; i < n; i++) {
+		if (!is_packet(umem, &frames[i])) {
+			x->stats.tx_refused++;
+			break;
+		}
+		frame = umem_mine(umem, frames[i].addr);
+		if (frame == UINT32_MAX)
+			break;
+		umem_give(umem, frame, held_by(HOLDER_TX, x->number));
+		*xsk_ring_prod__tx_desc(&x->tx, at + i) = (struct xdp_desc){
+			.addr = frames[i].addr,
+			.len = frames[i].len,
+			.options = frames[i].options,
+		};
+	}
+	if (i != n) {
+		while (i--)
+			umem->held[frame_at(umem, frames[i].addr)] =
+				held_by(HOLDER_USER, 0);
+		x->tx.cached_prod -= n;
+		return 0;
+	}
+	xsk_ring_prod__submit(&x->tx, n);
+	x->outstanding += n;
+	return n;
+}
+
+uint32_t lqos_xsk_tx_room(struct lqos_xsk *x)
+{
+	return x->has_tx ? xsk_prod_nb_free(&x->tx, x->tx.size) : 0;
+}
+
+bool lqos_xsk_tx_needs_wakeup(const struct lqos_xsk *x)
+{
+	return x->has_tx && xsk_ring_prod__needs_wakeup(&x->tx);
+}
+
+/* What the kernel has not taken out of the TX ring yet. */
+static uint32_t waiting(const struct lqos_xsk *x)
+{
+	return x->tx.cached_prod -
+	       __atomic_load_n(x->tx.consumer, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * A call sends a batch (32 packets before Linux 6.17, and where the socket has
+ * no other budget), and as many as the completion ring has room for.
+ */
+int lqos_xsk_kick(struct lqos_xsk *x)
+{
+	uint32_t left, before;
+
+	if (!x->has_tx)
+		return 0;
+	left = waiting(x);
+	while (left) {
+		if (x->need_wakeup && !xsk_ring_prod__needs_wakeup(&x->tx))
+			return 0;
+		x->stats.kicks++;
+		before = left;
+		if (sendto(lqos_xsk_fd(x), NULL, 0, MSG_DONTWAIT, NULL, 0) <
+		    0) {
+			if (errno == EBUSY)
+				x->stats.tx_dropped++; /* one, not the rest */
+			else if (errno != EAGAIN && errno != ENOBUFS)
+				return -errno;
+		}
+		left = waiting(x);
+		if (left == before)
+			return -EAGAIN;
+	}
+	return 0;
+}
+
+/* Frames that came back, to the pool or, with frames, to the caller. */
+static uint32_t reap(struct lqos_xsk *x, struct lqos_xsk_frame *frames,
+		     uint32_t max)
+{
+	struct lqos_umem *umem = x->umem;
+	struct xsk_ring_cons *comp = &x->port->comp;
+	uint32_t at = 0, n = xsk_ring_cons__peek(comp, max, &at), i, frame;
+	struct lqos_xsk *owner;
+	uint64_t addr;
+
+	for (i = 0; i < n; i++) {
+		addr = *xsk_ring_cons__comp_addr(comp, at + i);
+		frame = frame_at(umem, addr);
+		if (frames)
+			frames[i] = (struct lqos_xsk_frame){.addr = addr};
+		if (frame == UINT32_MAX)
+			continue;
+		/* Sockets of a queue have the ring together. */
+		if (holder_of(umem->held[frame]) == HOLDER_TX) {
+			owner = umem->sockets[number_of(umem->held[frame])];
+			owner->outstanding--;
+			owner->stats.sent++;
+		}
+		if (frames)
+			umem->held[frame] = held_by(HOLDER_USER, 0);
+		else
+			umem_to_pool(umem, frame);
+	}
+	if (n)
+		xsk_ring_cons__release(comp, n);
+	return n;
+}
+
+uint32_t lqos_xsk_reap(struct lqos_xsk *x)
+{
+	return reap(x, NULL, x->port->comp.size);
+}
+
+uint32_t lqos_xsk_reap_to(struct lqos_xsk *x, struct lqos_xsk_frame *frames,
+			  uint32_t max)
+{
+	return reap(x, frames, max);
+}
+
+uint32_t lqos_xsk_outstanding(const struct lqos_xsk *x)
+{
+	return x->outstanding;
+}
