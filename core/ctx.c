@@ -114,3 +114,8 @@ int lqos_defer(struct lqos_ctx *ctx, void (*fn)(void *arg), void *arg)
 {
 	return core_own(ctx, fn, arg, NULL);
 }
+
+const char *lqos_module_name(const struct lqos_ctx *ctx)
+{
+	return ctx->name;
+}

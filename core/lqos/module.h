@@ -153,6 +153,9 @@ struct lqos_module {
  */
 LQOS_API int lqos_defer(struct lqos_ctx *ctx, void (*fn)(void *arg), void *arg);
 
+/* The name of the module that a context is of. */
+LQOS_API const char *lqos_module_name(const struct lqos_ctx *ctx);
+
 /* ---- Services: what modules do for each other ---------------------------- */
 
 /*

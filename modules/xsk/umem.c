@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A UMEM: its memory, and whose each of its frames is. */
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,18 +16,6 @@ enum {
 	RING = 2048,
 	RING_MAX = 1 << 20,
 };
-
-int xsk_refuse(int rc, char *why, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!size)
-		return rc;
-	va_start(ap, fmt);
-	vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	return rc;
-}
 
 static bool is_ring(uint32_t size)
 {
