@@ -22,7 +22,7 @@ run()
 	check "the example builds against the installed headers" \
 		"$NET_TOP/tests/module/build" "$ROOT" "$so"
 	like "--list-modules describes it" \
-		"$("$ROOT/sbin/lqosd" -M "$so" --list-modules)" '^ttl +1\.0 +3\.0 '
+		"$("$ROOT/sbin/lqosd" -M "$so" --list-modules)" '^ttl +1\.0 +3\.1 '
 	lab_ini && daemon -M "$ROOT/lib/lqos:$so" \
 		-m steering,throughput,lqtop,ttl
 	flow udp $ADDRESS -t 3 -b 5M -u --bidir

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Takes packets by AF_XDP: an example of a tap, and for tests one that behaves
+ * badly.  The packets that it gets are counted and given back, or kept for
+ * ever.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lqos/module.h>
+#include <lqos/packet.h>
+#include <lqos/xsk.h>
+
+struct config {
+	const char *prefix, *circuit, *interface;
+	uint32_t about, port;
+	uint32_t proto;
+	const char *does; /* count|hoard */
+	bool twice;
+};
+
+struct tap {
+	struct lqos_ctx *ctx;
+	const struct config *config;
+	struct lqos_xsk_tap *tap;
+	uint64_t packets, bytes, described;
+};
+
+static const struct lqos_option options[] = {
+	LQOS_OPTION(struct config, prefix, "", .help = "Whose packets"),
+	LQOS_OPTION(struct config, circuit, "",
+		    .help = "... or which circuit's"),
+	LQOS_OPTION(struct config, interface, "", .help = "... arriving where"),
+	LQOS_OPTION(struct config, about, "1", .max = 15,
+		    .help = "enum lqos_xsk_about"),
+	LQOS_OPTION(struct config, port, "0", .max = 65535, .help = "... to"),
+	LQOS_OPTION(struct config, proto, "0", .max = 255, .help = "... of"),
+	LQOS_OPTION(struct config, does, "count", .choices = "count|hoard",
+		    .help = "count: give them back; hoard: never do"),
+	LQOS_OPTION(struct config, twice, "no",
+		    .help = "give each back twice, which is refused"),
+	LQOS_OPTIONS_END,
+};
+
+static void on_packets(struct lqos_xsk *xsk, struct lqos_xsk_frame *frames,
+		       uint32_t n, void *arg)
+{
+	struct lqos_umem *umem = lqos_xsk_umem(xsk);
+	const struct lqos_packet *pkt;
+	struct tap *t = arg;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		t->packets++;
+		t->bytes += frames[i].len;
+		pkt = lqos_xsk_descriptor(umem, &frames[i]);
+		t->described += pkt && pkt->flags & LQOS_PACKET_IP;
+	}
+	if (!strcmp(t->config->does, "hoard"))
+		return;
+	lqos_umem_free(umem, frames, n);
+	if (t->config->twice)
+		lqos_umem_free(umem, frames, n);
+}
+
+static uint64_t read_packets(uint32_t id, void *arg)
+{
+	(void)id;
+	return ((const struct tap *)arg)->packets;
+}
+
+static uint64_t read_bytes(uint32_t id, void *arg)
+{
+	(void)id;
+	return ((const struct tap *)arg)->bytes;
+}
+
+static uint64_t read_described(uint32_t id, void *arg)
+{
+	(void)id;
+	return ((const struct tap *)arg)->described;
+}
+
+static const struct lqos_column columns[] = {
+	{.name = "packets",
+	 .title = "packets",
+	 .help = "packets taken",
+	 .kind = LQOS_COUNTER,
+	 .unit = LQOS_UNIT_PACKETS,
+	 .scope = LQOS_SCOPE_GLOBAL,
+	 .read = read_packets},
+	{.name = "bytes",
+	 .title = "bytes",
+	 .help = "bytes taken",
+	 .kind = LQOS_COUNTER,
+	 .unit = LQOS_UNIT_BYTES,
+	 .scope = LQOS_SCOPE_GLOBAL,
+	 .read = read_bytes},
+	{.name = "described",
+	 .title = "described",
+	 .help = "packets with the core's descriptor",
+	 .kind = LQOS_COUNTER,
+	 .unit = LQOS_UNIT_PACKETS,
+	 .scope = LQOS_SCOPE_GLOBAL,
+	 .read = read_described},
+};
+
+static const char *or_null(const char *text)
+{
+	return *text ? text : NULL;
+}
+
+static int start(struct lqos_ctx *ctx, const void *config, void **state)
+{
+	const struct config *c = config;
+	struct lqos_xsk_rule rule = {
+		.prefix = or_null(c->prefix),
+		.circuit = or_null(c->circuit),
+		.interface = or_null(c->interface),
+		.about = c->about,
+		.port = (uint16_t)c->port,
+		.proto = (uint8_t)c->proto,
+	};
+	struct tap *t = calloc(1, sizeof(*t));
+	char why[256];
+	int rc, i;
+
+	if (!t)
+		return -ENOMEM;
+	rc = lqos_defer(ctx, free, t);
+	if (rc)
+		return rc;
+	t->ctx = ctx;
+	t->config = c;
+	for (i = 0; i < 3 && !rc; i++)
+		rc = lqos_column_add(ctx, &columns[i], t);
+	if (!rc)
+		rc = lqos_xsk_tap(ctx, 0, on_packets, t, &t->tap);
+	if (rc)
+		return rc;
+	rc = lqos_xsk_tap_add(t->tap, &rule, why, sizeof(why));
+	if (rc) {
+		lqos_log(ctx, LQOS_ERR, "%s", why);
+		return rc;
+	}
+	*state = t;
+	return 0;
+}
+
+LQOS_MODULE(.name = "tap", .version = "1.0",
+	    .description = "Takes packets by AF_XDP, and counts them",
+	    .needs = "xsk", .options = options,
+	    .config_size = sizeof(struct config), .start = start);

@@ -1,0 +1,298 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Taps: a module gets the packets it asked for, all others go on, and none is
+# lost whatever that module does.
+
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+ADDRESS=100.64.1.3
+CIRCUIT=1003
+OTHER=100.64.2.12
+PACKETS=4000
+TAP_PORT=7777
+UDP=$NET_HERE/udp_numbers.py
+
+so()
+{
+	echo "$ROOT/lib/lqos:$LAB_DIR/module"
+}
+
+# tap_ini XDP_MODE [KEY=VALUE]...: of [xsk] and [tap]; a key of both is [tap]'s.
+tap_ini()
+{
+	local pair mode=$1
+
+	shift
+	lab_ini "xdp_mode=$mode" || bail "no lqos.ini"
+	{
+		echo
+		echo "[xsk]"
+		for pair; do
+			[[ $pair != xsk.* ]] || echo "${pair#xsk.}"
+		done
+		echo "[tap]"
+		for pair; do
+			[[ $pair == xsk.* ]] || echo "$pair"
+		done
+	} >>"$LAB_INI"
+}
+
+tap_daemon()
+{
+	daemon -M "$(so)" -m steering,throughput,lqtop,xsk,tap
+	# Sockets are opened within a second.
+	for ((i = 0; i < 50 * SLOW; i++)); do
+		[ "$(stat '.sockets | length')" -ge 2 ] && return
+		sleep 0.1
+	done
+	bail "no sockets: $(stat .)"
+}
+
+stat()
+{
+	ctl -j call xsk.stat | jq -r "$1"
+}
+
+# tap COUNTER: of the one tap.
+tap()
+{
+	stat ".taps[0].$1"
+}
+
+# all_passed: how many passed by, whyever.
+all_passed()
+{
+	stat '.taps[0] | .no_frame + .too_long + .no_socket + .tap_full'
+}
+
+# Runs between them; afterwards ARRIVED.
+listen()
+{
+	in_background "$LAB_NS_SUBS" python3 -B "$UDP" count "$1" "$2" \
+		>"$LAB_DIR/arrived"
+	LISTENER=$!
+	grows "$LAB_DIR/arrived" ready $LISTENER
+}
+
+heard()
+{
+	sleep 0.3
+	end $LISTENER
+	ARRIVED=$(tail -n 1 "$LAB_DIR/arrived")
+}
+
+# send [COUNT [PORT [ADDRESS [RATE [BYTES]]]]]: down, from the internet.
+send()
+{
+	lab_inet python3 -B "$UDP" send "${3:-$ADDRESS}" "${2:-$TAP_PORT}" \
+		"${1:-$PACKETS}" "${4:-$((20000 / PACE))}" "${5:-64}"
+}
+
+# send_and_hear [PORT [ADDRESS]]: all there are, into ARRIVED.
+send_and_hear()
+{
+	listen "${2:-$ADDRESS}" "${1:-$TAP_PORT}"
+	send "$PACKETS" "${1:-$TAP_PORT}" "${2:-$ADDRESS}"
+	heard
+}
+
+# A tap that gives back what it gets.
+takes_what_it_asked_for()
+{
+	local mode=$1
+
+	tap_ini "$mode" prefix=$ADDRESS port=$TAP_PORT proto=17 twice=yes
+	tap_daemon
+	is "$mode: sockets are open on every queue, and say how" \
+		"$(stat '[.sockets[] | .mode + " " + .copy] | unique[]')" \
+		"$mode copy"
+	send_and_hear
+	is "$mode: what it asked for does not arrive" "$ARRIVED" 0
+	is "$mode: ... but all at the tap" "$(tap taken)" $PACKETS
+	settle
+	take_frame
+	is "$mode: which counts them too" "$(global tap.packets)" $PACKETS
+	is "$mode: ... with all their bytes" "$(global tap.bytes)" \
+		$((PACKETS * (64 + 42)))
+	is "$mode: ... and the core's descriptor in front" \
+		"$(global tap.described)" $PACKETS
+	is "$mode: what is given back twice is refused" \
+		"$(stat .pool.refused)" $PACKETS
+	send_and_hear $((TAP_PORT + 1))
+	is "$mode: another port arrives" "$ARRIVED" $PACKETS
+	send_and_hear $TAP_PORT $OTHER
+	is "$mode: another address too" "$ARRIVED" $PACKETS
+	is "$mode: none was lost between" \
+		"$(stat '[.sockets[] | .rx_dropped + .rx_ring_full +
+			.rx_fill_empty] | add')" 0
+}
+
+# Packets that there is no room for pass by.
+too_long()
+{
+	listen $ADDRESS $TAP_PORT
+	lab_shaper ip link set subs mtu 3000
+	lab_shaper ip link set inet mtu 3000
+	lab_subs ip link set eth0 mtu 3000
+	lab_inet ip link set eth0 mtu 3000
+	send 10 $TAP_PORT $ADDRESS 1000 1900
+	heard
+	is "packets longer than a frame pass by" "$ARRIVED" 10
+	is "... and are counted" "$(tap too_long)" 10
+}
+
+keeps_them()
+{
+	local full
+
+	lab_stop
+	tap_ini native prefix=$ADDRESS port=$TAP_PORT does=hoard \
+		xsk.frames=1024 xsk.ring=256
+	tap_daemon
+	send_and_hear
+	full=$(tap tap_full)
+	at_least "a tap that gives nothing back gets its share" \
+		"$(tap held)" 512
+	is "... and the others pass by: none is lost" \
+		$(($(tap taken) + ARRIVED)) $PACKETS
+	at_least "... and are counted" "$full" 1000
+	is "... all of them" "$(all_passed)" "$ARRIVED"
+	like "the log says who holds them" "$(<"$LAB_LOG")" \
+		'tap: holds [0-9]+ of 1024 frames, its share: its packets pass'
+	is "xsk.stat says so" "$(tap full)" true
+
+	lab_stop
+	tap_ini native prefix=$ADDRESS port=$TAP_PORT does=hoard \
+		xsk.frames=1024 xsk.ring=256 xsk.share=100
+	tap_daemon
+	send_and_hear
+	is "with all frames for it, the pool is dry" \
+		"$(stat .pool.available)" 0
+	is "... and the others pass by: none is lost" \
+		$(($(tap taken) + ARRIVED)) $PACKETS
+	is "... and are counted" "$(all_passed)" "$ARRIVED"
+	like "the log says so" "$(<"$LAB_LOG")" \
+		'the pool of 1024 frames is dry: packets pass by'
+	send_and_hear $((TAP_PORT + 1))
+	is "other packets arrive as before" "$ARRIVED" $PACKETS
+	is "the kernel never lost one for want of a frame" \
+		"$(stat '[.sockets[] | .rx_dropped + .rx_ring_full +
+			.rx_fill_empty] | add')" 0
+}
+
+# Nobody empties the rings.
+stuck()
+{
+	local taken
+
+	lab_stop
+	tap_ini native prefix=$ADDRESS port=$TAP_PORT xsk.ring=256
+	tap_daemon
+	listen $ADDRESS $TAP_PORT
+	kill -STOP "$LAB_DAEMON"
+	send
+	kill -CONT "$LAB_DAEMON"
+	heard
+	taken=$(tap taken)
+	is "while the daemon is stopped, what has no frame passes by" \
+		$((taken + ARRIVED)) $PACKETS
+	note "$taken waited for it"
+	at_least "... once the ring is full" "$ARRIVED" $((PACKETS - 1024))
+	sleep 1
+	is "what waited is there afterwards" "$(stat '.sockets |
+		map(.received) | add')" "$taken"
+	send_and_hear
+	is "... and the tap works as before" "$ARRIVED" 0
+	is "the kernel lost none" "$(stat '[.sockets[] | .rx_dropped +
+		.rx_ring_full + .rx_fill_empty] | add')" 0
+
+	listen $ADDRESS $TAP_PORT
+	lab_stop KILL
+	send
+	heard
+	is "when it is killed, all pass by" "$ARRIVED" $PACKETS
+	tap_daemon
+	send_and_hear
+	is "the next one takes them again" "$ARRIVED" 0
+	is "... with one tap" "$(stat '.taps | length')" 1
+}
+
+by_circuit()
+{
+	lab_stop
+	tap_ini native circuit=$CIRCUIT about=3
+	tap_daemon
+	send_and_hear
+	is "by circuit: what is its own is taken" "$ARRIVED" 0
+	send_and_hear $TAP_PORT $OTHER
+	is "... another's is not" "$ARRIVED" $PACKETS
+
+	lab_stop
+	tap_ini native prefix=$ADDRESS interface=subs about=3
+	tap_daemon
+	send_and_hear
+	is "by interface: what arrives on another is not taken" "$ARRIVED" \
+		$PACKETS
+}
+
+# The interface goes, and comes again with the same name.
+comes_back()
+{
+	lab_stop
+	tap_ini native prefix=$ADDRESS port=$TAP_PORT
+	tap_daemon
+	lab_shaper ip link set inet down
+	lab_shaper ip link set inet up
+	sleep 2
+	send_and_hear
+	is "after its link was down, packets are taken" "$ARRIVED" 0
+}
+
+# refused PATTERN KEY=VALUE...
+refused()
+{
+	local pattern=$1 output
+
+	shift
+	tap_ini native "$@"
+	output=$(lab_shaper timeout 20 "$ROOT/sbin/lqosd" -c "$LAB_INI" \
+		-M "$(so)" -m steering,xsk,tap 2>&1)
+	is "refused: $*" $? 1
+	like "... and why" "$output" "$pattern"
+}
+
+bad_input()
+{
+	lab_stop
+	refused 'prefix "300.1.2.3": an address or prefix was expected' \
+		prefix=300.1.2.3
+	refused 'ARP is about IPv4 addresses' prefix=2001:db8::1 about=4
+	refused 'port 7: protocol 1 has none' prefix=$ADDRESS port=7 proto=1
+	refused 'ring = 100: a power of two' xsk.ring=100
+	refused 'frame_size = 3000: 2048 or 4096' xsk.frame_size=3000
+	refused 'huge pages' xsk.huge=must xsk.frames=1000000 \
+		xsk.frame_size=4096
+	is "and without the module xsk" "$(lab_shaper timeout 20 \
+		"$ROOT/sbin/lqosd" -c "$LAB_INI" -M "$(so)" -m steering,tap \
+		2>&1 | grep -c 'tap.* needs .*xsk')" 1
+}
+
+run()
+{
+	check "the example builds against the installed headers" \
+		"$NET_TOP/tests/module/build" "$ROOT" "$LAB_DIR/module"
+	takes_what_it_asked_for generic
+	lab_stop
+	takes_what_it_asked_for native
+	too_long
+	keeps_them
+	stuck
+	by_circuit
+	comes_back
+	bad_input
+	is "no sanitizer reports" "$(sanitizer_reports)" ""
+}
+
+net_begin 62
+run
