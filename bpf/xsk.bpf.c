@@ -213,25 +213,31 @@ static __always_inline enum xk_counter take(struct xdp_md *ctx, __u32 tap,
 	return XK_NO_SOCKET;
 }
 
-LQOS_INGRESS(xk_select)(struct xdp_md *ctx)
+/* true: it went to a tap. */
+static __always_inline bool taken(struct xdp_md *ctx)
 {
 	struct lqos_frame frame;
 	struct seen seen = {};
 	enum xk_counter what;
 	__u32 tap;
 
-	if (!xk_rules.n >> 1 || lqos_frame_xdp(ctx, &frame))
-		return lqos_next_ingress(ctx);
+	if (lqos_frame_xdp(ctx, &frame))
+		return false;
 	seen.ifindex = ctx->ingress_ifindex;
 	if (!(frame.pkt.flags & LQOS_PACKET_IP ? see_ip(&frame, &seen)
 					       : see_arp(&frame, &seen)))
-		return lqos_next_ingress(ctx);
+		return false;
 	tap = tap_of(&seen);
 	if (tap >= XK_TAPS)
-		return lqos_next_ingress(ctx);
+		return false;
 	what = take(ctx, tap, frame.bytes);
 	count(tap, what);
-	if (what == XK_TAKEN)
+	return what == XK_TAKEN;
+}
+
+LQOS_INGRESS(xk_select)(struct xdp_md *ctx)
+{
+	if (xk_rules.n >> 1 && taken(ctx))
 		return XDP_REDIRECT;
 	return lqos_next_ingress(ctx);
 }

@@ -23,6 +23,8 @@
 #include "bpf/datapath.skel.h"
 #include "bpf/steering.skel.h"
 #include "bpf/throughput.skel.h"
+#include "bpf/xsk.h"
+#include "bpf/xsk.skel.h"
 #include "tests/bench/bench.skel.h"
 
 enum { ROUNDS = 9, ROUNDS_MAX = 99, PACKETS = 1000000, NO_SUCH_CASE = 3 };
@@ -31,7 +33,15 @@ enum { ROUNDS = 9, ROUNDS_MAX = 99, PACKETS = 1000000, NO_SUCH_CASE = 3 };
 enum base { DRIVEN, DIRECT, EGRESS, BASES };
 
 /* What is hooked in. */
-enum parts { STEERING = 1, OBSERVE = 2, THROUGHPUT = 4, NO_METADATA = 8 };
+enum parts {
+	STEERING = 1,
+	OBSERVE = 2,
+	THROUGHPUT = 4,
+	NO_METADATA = 8,
+	XSK = 16, /* without a rule; or with those, that do not fit: */
+	XSK_1 = XSK | 32,
+	XSK_8 = XSK | 64,
+};
 
 struct bench_case {
 	const char *name;
@@ -75,6 +85,10 @@ static const struct bench_case cases[] = {
 	 OBSERVE | THROUGHPUT,
 	 true,
 	 {TCP4}},
+	{"xdp/+xsk/ipv4", DRIVEN, XSK, false, {TCP4}},
+	{"xdp/+xsk/ipv4,1 rule", DRIVEN, XSK_1, false, {TCP4}},
+	{"xdp/+xsk/ipv4,8 rules", DRIVEN, XSK_8, false, {TCP4}},
+	{"xdp/+xsk/ipv6,8 rules", DRIVEN, XSK_8, true, {TCP4}},
 	{"cpumap/observe/ipv4", DIRECT, OBSERVE, false, {TCP4}},
 	{"cpumap/observe+throughput/ipv4",
 	 DIRECT,
@@ -94,6 +108,7 @@ struct bench {
 	struct datapath *dp;
 	struct steering_bpf *st;
 	struct throughput_bpf *tp;
+	struct xsk_bpf *xk;
 	struct bench_bpf *driver;
 	struct packet packet;
 	bool described; /* by a descriptor in front of it */
@@ -143,6 +158,37 @@ static int load_throughput(struct bench *b)
 	       datapath_bind(dp, b->tp->obj) ?:
 	       throughput_bpf__load(b->tp) ?:
 	       datapath_chain(dp, "lqos_observe", 0, b->tp->progs.tp_count);
+}
+
+static int load_xsk(struct bench *b)
+{
+	uint32_t n = b->what->parts == XSK_8   ? 8
+		     : b->what->parts == XSK_1 ? 1
+					       : 0;
+	struct datapath *dp = b->dp;
+	uint32_t i;
+
+	b->xk = xsk_bpf__open();
+	if (!b->xk)
+		return -errno;
+	b->xk->rodata->lqos_self = 3;
+	b->xk->rodata->xk_mtu = 1792;
+	/* An address each, of UDP's port 7. */
+	for (i = 0; i < n; i++)
+		b->xk->bss->xk_rules.rule[0][i] = (struct xk_rule){
+			.hi = ~0ULL,
+			.lo = 0x01000a0aU + i,
+			.mask_hi = ~0ULL,
+			.mask_lo = ~0ULL,
+			.port = 0x0700,
+			.proto = 17,
+			.about = XK_TO,
+		};
+	b->xk->bss->xk_rules.n = n << 1;
+	return bpf_map__set_max_entries(b->xk->maps.xk_counters, dp->cpus) ?:
+	       datapath_bind(dp, b->xk->obj) ?:
+	       xsk_bpf__load(b->xk) ?:
+	       datapath_chain(dp, "lqos_ingress", 0, b->xk->progs.xk_select);
 }
 
 static int own(struct bench *b)
@@ -198,6 +244,8 @@ static int load_bench(struct bench *b, const struct bench_case *what)
 		rc = load_steering(b);
 	if (!rc && what->parts & THROUGHPUT)
 		rc = load_throughput(b);
+	if (!rc && what->parts & XSK)
+		rc = load_xsk(b);
 	if (rc)
 		return rc;
 	switch (what->base) {
@@ -222,6 +270,7 @@ static int load_bench(struct bench *b, const struct bench_case *what)
 static void unload_bench(struct bench *b)
 {
 	bench_bpf__destroy(b->driver);
+	xsk_bpf__destroy(b->xk);
 	throughput_bpf__destroy(b->tp);
 	steering_bpf__destroy(b->st);
 	datapath_free(&b->dp);
