@@ -51,8 +51,10 @@ struct xk_interface {
  * for, so that none is lost there.
  */
 struct xk_credit {
-	__u64 filled;
-	__u64 taken;
+	__u64 filled; /* on a line that user space writes */
+	__u64 filled_room[7];
+	__u64 taken; /* on a line that the CPU of the queue writes */
+	__u64 taken_room[7];
 };
 
 enum xk_counter {
@@ -76,7 +78,7 @@ struct xk_hook_counts {
 
 #ifndef __cplusplus
 _Static_assert(sizeof(struct xk_rule) == 48, "layout");
-_Static_assert(sizeof(struct xk_credit) == 16, "layout");
+_Static_assert(sizeof(struct xk_credit) == 128, "two cache lines");
 _Static_assert(sizeof(struct xk_counters) == 512, "whole cache lines");
 #endif
 

@@ -252,6 +252,8 @@ LQOS_API int lqos_xsk_hook_open(const char *interface, enum lqos_xsk_mode mode,
 /* -EINVAL: it is a socket of another interface. */
 LQOS_API int lqos_xsk_hook_add(struct lqos_xsk_hook *hook,
 			       const struct lqos_xsk *xsk);
+/* Its XSKMAP, by queue: for sockets of other libraries. */
+LQOS_API int lqos_xsk_hook_map(const struct lqos_xsk_hook *hook);
 LQOS_API bool lqos_xsk_hook_is_native(const struct lqos_xsk_hook *hook);
 /* Packets of it that went to sockets, and that passed. */
 LQOS_API void lqos_xsk_hook_counts(const struct lqos_xsk_hook *hook,

@@ -118,8 +118,13 @@ int lqos_xsk_hook_add(struct lqos_xsk_hook *hook, const struct lqos_xsk *xsk)
 	if (lqos_xsk_ifindex(xsk) != hook->ifindex ||
 	    lqos_xsk_queue(xsk) >= XK_HOOK_QUEUES)
 		return -EINVAL;
-	return lqos_xsk_map_set(bpf_map__fd(hook->skel->maps.xh_sockets),
-				lqos_xsk_queue(xsk), xsk);
+	return lqos_xsk_map_set(lqos_xsk_hook_map(hook), lqos_xsk_queue(xsk),
+				xsk);
+}
+
+int lqos_xsk_hook_map(const struct lqos_xsk_hook *hook)
+{
+	return bpf_map__fd(hook->skel->maps.xh_sockets);
 }
 
 bool lqos_xsk_hook_is_native(const struct lqos_xsk_hook *hook)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <bpf/libbpf.h>
 
@@ -16,7 +17,17 @@
 
 #include "bpf/xsk.skel.h" /* wants bpf/xsk.h before it */
 
-enum { BATCH = 64, REAP_MS = 10 };
+enum {
+	BATCH = 64,
+	REAP_MS = 10,
+	CREDIT_PARTS = 8,
+	/* A wake-up costs who sends more than the packet: a queue that brought
+	 * so many at a time is polled until it was quiet for so long, */
+	BUSY_FROM = 8,
+	QUIET_NS = 100000,
+	/* ... in turns with the rest of the loop. */
+	TURN_NS = 500000,
+};
 
 static void arm_reaper(struct xsk *xsk);
 
@@ -34,33 +45,32 @@ static uint64_t fill_consumed(const struct port *port)
 
 static void publish_credit(const struct xsk_tap_socket *s)
 {
-	const struct xsk *xsk = s->tap->xsk;
 	struct xsk_port *port = s->port;
 	uint64_t filled = s->xsk->port->filled;
-	uint64_t room = port->received + xsk->rx_size;
+	uint64_t room = port->received + s->tap->xsk->rx_size;
 
 	/* A driver without copies takes frames before it has packets. */
 	if (lqos_xsk_is_zerocopy(s->xsk))
 		filled = room = UINT64_MAX / 2;
-	__atomic_store_n(&port->credit->filled,
-			 port->begun + port->lost +
-				 (filled < room ? filled : room),
+	port->credited =
+		port->begun + port->lost + (filled < room ? filled : room);
+	__atomic_store_n(&port->credit->filled, port->credited,
 			 __ATOMIC_RELEASE);
 }
 
 /* What the kernel dropped between the program and the socket took no frame:
- * the credit for it is given back.  In this order what is under way does not
- * count. */
+ * the credit for it is given back.  What was taken a second ago is under way no
+ * longer. */
 static void find_lost(const struct xsk_tap_socket *s)
 {
 	struct xsk_port *port = s->port;
-	uint64_t taken =
-		__atomic_load_n(&port->credit->taken, __ATOMIC_ACQUIRE) -
-		port->begun;
 	uint64_t consumed = fill_consumed(s->xsk->port);
 
-	if (taken > consumed + port->lost && taken - consumed < UINT32_MAX)
-		port->lost = taken - consumed;
+	if (port->taken_then > consumed + port->lost)
+		port->lost = port->taken_then - consumed;
+	port->taken_then =
+		__atomic_load_n(&port->credit->taken, __ATOMIC_ACQUIRE) -
+		port->begun;
 }
 
 /* ---- What taps hold ------------------------------------------------------ */
@@ -122,34 +132,97 @@ static void refill(struct xsk_tap_socket *s)
 {
 	lqos_xsk_reap(s->xsk);
 	lqos_xsk_refill(s->xsk);
-	publish_credit(s);
 	check_pool(s->tap->xsk);
 }
 
 /* ---- On the loop --------------------------------------------------------- */
 
+/* One batch, and what follows from it; how many. */
+static uint32_t handle(struct xsk_tap_socket *s, uint32_t most)
+{
+	struct lqos_xsk_tap *tap = s->tap;
+	struct lqos_xsk_frame frames[BATCH];
+	uint32_t n = lqos_xsk_rx(s->xsk, frames, most < BATCH ? most : BATCH);
+
+	if (!n)
+		return 0;
+	s->port->received += n;
+	tap->fn(s->xsk, frames, n, tap->arg);
+	lqos_xsk_kick(s->xsk);
+	refill(s);
+	/* The program reads what is written here with each packet: not too
+	 * often. */
+	if (s->xsk->port->filled + s->port->begun + s->port->lost >
+	    s->port->credited + s->tap->xsk->rx_size / CREDIT_PARTS)
+		publish_credit(s);
+	return n;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static void on_packets(int fd, int events, void *arg);
+
+/* Where that fails, the next second's tick tries again. */
+static int wait_for_packets(struct xsk_tap_socket *s)
+{
+	return lqos_fd_watch(s->tap->ctx, lqos_xsk_fd(s->xsk), LQOS_READ,
+			     on_packets, s, &s->watch);
+}
+
+static void turn_end(struct xsk_tap_socket *s)
+{
+	publish_credit(s);
+	check_share(s->tap);
+	if (lqos_xsk_outstanding(s->xsk))
+		arm_reaper(s->tap->xsk);
+}
+
+static void on_turn(void *arg)
+{
+	struct xsk_tap_socket *s = arg;
+	uint64_t began = now_ns(), now;
+	uint32_t done = 0, n;
+
+	s->watch = NULL; /* a timer that has run is gone */
+	do {
+		n = handle(s, BATCH);
+		done += n;
+		now = now_ns();
+		if (n)
+			s->busy_ns = now;
+	} while (done < s->tap->budget && now - began < TURN_NS &&
+		 now - s->busy_ns < QUIET_NS);
+	turn_end(s);
+	if (now - s->busy_ns >= QUIET_NS ||
+	    lqos_timer_once(s->tap->ctx, 0, on_turn, s, &s->watch))
+		wait_for_packets(s);
+}
+
 static void on_packets(int fd, int events, void *arg)
 {
 	struct xsk_tap_socket *s = arg;
-	struct lqos_xsk_tap *tap = s->tap;
-	struct lqos_xsk_frame frames[BATCH];
-	uint32_t n, done, most;
+	uint32_t n, done;
 
 	(void)fd;
 	(void)events;
-	for (done = 0; done < tap->budget; done += n) {
-		most = tap->budget - done < BATCH ? tap->budget - done : BATCH;
-		n = lqos_xsk_rx(s->xsk, frames, most);
+	for (done = 0; done < s->tap->budget; done += n) {
+		n = handle(s, s->tap->budget - done);
 		if (!n)
 			break;
-		s->port->received += n;
-		tap->fn(s->xsk, frames, n, tap->arg);
-		lqos_xsk_kick(s->xsk);
-		refill(s);
 	}
-	check_share(tap);
-	if (lqos_xsk_outstanding(s->xsk))
-		arm_reaper(tap->xsk);
+	turn_end(s);
+	if (done < BUSY_FROM)
+		return;
+	lqos_watch_cancel(&s->watch);
+	s->busy_ns = now_ns();
+	if (lqos_timer_once(s->tap->ctx, 0, on_turn, s, &s->watch))
+		wait_for_packets(s);
 }
 
 static void on_reap(void *arg)
@@ -167,6 +240,7 @@ static void on_reap(void *arg)
 				continue;
 			lqos_xsk_kick(s->xsk);
 			refill(s);
+			publish_credit(s);
 			more = more || lqos_xsk_outstanding(s->xsk);
 		}
 	}
@@ -225,11 +299,11 @@ static int socket_watch(struct xsk_tap_socket *s)
 	struct xsk *xsk = s->tap->xsk;
 	int rc;
 
-	rc = lqos_fd_watch(s->tap->ctx, lqos_xsk_fd(s->xsk), LQOS_READ,
-			   on_packets, s, &s->watch);
+	rc = wait_for_packets(s);
 	if (rc)
 		return rc;
 	refill(s);
+	publish_credit(s);
 	return lqos_xsk_map_set(map_fd(xsk), map_key(s), s->xsk);
 }
 
@@ -267,6 +341,7 @@ static int socket_open(struct lqos_xsk_tap *tap, uint32_t interface,
 	if (!s->port->sockets++) {
 		s->port->received = 0;
 		s->port->lost = 0;
+		s->port->taken_then = 0;
 		s->port->begun = __atomic_load_n(&s->port->credit->taken,
 						 __ATOMIC_ACQUIRE);
 	}
@@ -384,9 +459,12 @@ void xsk_sockets_tick(struct xsk *xsk)
 		if (!xsk->taps[i])
 			continue;
 		LIST_FOREACH(s, &xsk->taps[i]->sockets, link) {
+			if (!s->watch)
+				wait_for_packets(s);
 			find_lost(s);
 			lqos_xsk_kick(s->xsk);
 			refill(s);
+			publish_credit(s);
 			if (!lqos_xsk_stats(s->xsk, &stats))
 				xsk_stats_add(&sum, &stats);
 		}

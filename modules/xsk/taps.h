@@ -22,10 +22,12 @@ struct xsk_config {
 
 /* An interface's queue, as user space and the program see it. */
 struct xsk_port {
-	uint32_t sockets;  /* open on it */
-	uint64_t received; /* from all their RX rings */
-	uint64_t begun;	   /* what credit->taken was when it was opened */
-	uint64_t lost;	   /* taken, and never out of the fill ring */
+	uint32_t sockets;    /* open on it */
+	uint64_t received;   /* from all their RX rings */
+	uint64_t begun;	     /* what credit->taken was when it was opened */
+	uint64_t taken_then; /* a second ago, since it was opened */
+	uint64_t lost;	     /* taken, and never out of the fill ring */
+	uint64_t credited;   /* what credit->filled says */
 	struct xk_credit *credit;
 };
 
@@ -61,7 +63,9 @@ struct xsk_tap_socket {
 	uint32_t interface, queue;
 	struct lqos_xsk *xsk;
 	struct xsk_port *port;
+	/* Of its descriptor or, while it is polled, of its next turn. */
 	struct lqos_watch *watch;
+	uint64_t busy_ns; /* when it last had packets, while it is polled */
 };
 
 struct lqos_xsk_tap {

@@ -16,7 +16,7 @@ struct config {
 	const char *prefix, *circuit, *interface;
 	uint32_t about, port;
 	uint32_t proto;
-	const char *does; /* count|hoard */
+	const char *does; /* count|hoard|swap */
 	bool twice;
 };
 
@@ -36,12 +36,32 @@ static const struct lqos_option options[] = {
 		    .help = "enum lqos_xsk_about"),
 	LQOS_OPTION(struct config, port, "0", .max = 65535, .help = "... to"),
 	LQOS_OPTION(struct config, proto, "0", .max = 255, .help = "... of"),
-	LQOS_OPTION(struct config, does, "count", .choices = "count|hoard",
-		    .help = "count: give them back; hoard: never do"),
+	LQOS_OPTION(
+		struct config, does, "count", .choices = "count|hoard|swap",
+		.help = "count: give them back; hoard: never do; swap: send "
+			"them back to where they came from"),
 	LQOS_OPTION(struct config, twice, "no",
 		    .help = "give each back twice, which is refused"),
 	LQOS_OPTIONS_END,
 };
+
+/* n of them to their senders; what there is no room for is given back. */
+static void send_back(struct lqos_xsk *xsk, struct lqos_xsk_frame *frames,
+		      uint32_t n)
+{
+	struct lqos_umem *umem = lqos_xsk_umem(xsk);
+	uint8_t *data, to[6];
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		data = lqos_xsk_data(umem, &frames[i]);
+		memcpy(to, data, 6);
+		memcpy(data, data + 6, 6);
+		memcpy(data + 6, to, 6);
+	}
+	if (lqos_xsk_tx(xsk, frames, n) != n)
+		lqos_umem_free(umem, frames, n);
+}
 
 static void on_packets(struct lqos_xsk *xsk, struct lqos_xsk_frame *frames,
 		       uint32_t n, void *arg)
@@ -59,6 +79,10 @@ static void on_packets(struct lqos_xsk *xsk, struct lqos_xsk_frame *frames,
 	}
 	if (!strcmp(t->config->does, "hoard"))
 		return;
+	if (!strcmp(t->config->does, "swap")) {
+		send_back(xsk, frames, n);
+		return;
+	}
 	lqos_umem_free(umem, frames, n);
 	if (t->config->twice)
 		lqos_umem_free(umem, frames, n);
