@@ -23,6 +23,8 @@
 #include "bpf/pping.skel.h"
 #include "bpf/steering.skel.h"
 #include "bpf/throughput.skel.h"
+#include "bpf/xsk.h"
+#include "bpf/xsk.skel.h"
 #include "tests/bpf/probe.skel.h"
 
 /* What the kernel was asked for, for a message. */
@@ -141,6 +143,24 @@ static void test_throughput(void **state)
 		throughput_bpf__destroy(tp);
 		datapath_free(&dp);
 	}
+}
+
+static void test_xsk(void **state)
+{
+	struct datapath *dp = load_datapath(false, false, false);
+	struct xsk_bpf *xk = xsk_bpf__open();
+	int rc;
+
+	(void)state;
+	assert_non_null(xk);
+	xk->rodata->lqos_self = 1;
+	xk->rodata->xk_mtu = 1792;
+	rc = datapath_bind(dp, xk->obj) ?: xsk_bpf__load(xk);
+	if (rc)
+		fail_msg("%s: %s", settings, strerror(-rc));
+	assert_int_equal(note_programs(xk->obj), 1);
+	xsk_bpf__destroy(xk);
+	datapath_free(&dp);
 }
 
 static void test_flow(void **state)
@@ -272,6 +292,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_datapath),
 		cmocka_unit_test(test_throughput),
+		cmocka_unit_test(test_xsk),
 		cmocka_unit_test(test_flow),
 		cmocka_unit_test(test_pping),
 		cmocka_unit_test(test_steering),
