@@ -272,6 +272,18 @@ static uint32_t map_key(const struct xsk_tap_socket *s)
 	return s->tap->number * XK_PORTS + port_at(s->interface, s->queue);
 }
 
+/* The port's credit knows of all that were received. */
+static void drain(struct xsk_tap_socket *s)
+{
+	struct lqos_xsk_frame frames[BATCH];
+	uint32_t n;
+
+	while ((n = lqos_xsk_rx(s->xsk, frames, BATCH))) {
+		lqos_umem_free(s->tap->xsk->umem, frames, n);
+		s->port->received += n;
+	}
+}
+
 static void socket_close(struct xsk_tap_socket *s, bool stopping)
 {
 	struct xsk *xsk = s->tap->xsk;
@@ -280,6 +292,7 @@ static void socket_close(struct xsk_tap_socket *s, bool stopping)
 	lqos_xsk_map_clear(map_fd(xsk), map_key(s));
 	if (!stopping)
 		lqos_watch_cancel(&s->watch);
+	drain(s);
 	if (!lqos_xsk_stats(s->xsk, &stats))
 		xsk_stats_add(&xsk->past, &stats);
 	lqos_xsk_close(&s->xsk);

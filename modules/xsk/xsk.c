@@ -257,6 +257,8 @@ static int start(struct lqos_ctx *ctx, const void *config, void **state)
 		return lqos_fail(ctx, rc,
 				 "the kernel refused its BPF programs");
 	rc = view_maps(xsk) ?: xsk_add_columns(xsk) ?: xsk_add_commands(xsk) ?:
+	     /* Interfaces are attached by the time the loop runs. */
+	     lqos_timer_once(ctx, 0, on_tick, xsk, NULL) ?:
 	     lqos_timer_every(ctx, TICK_MS, on_tick, xsk, NULL) ?:
 	     lqos_subscribers_watch(ctx, on_subscribers, xsk) ?: offer(xsk) ?:
 	     lqos_bpf_attach(ctx, xsk->skel->obj);

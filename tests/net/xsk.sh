@@ -104,6 +104,7 @@ takes_what_it_asked_for()
 
 	tap_ini "$mode" prefix=$ADDRESS port=$TAP_PORT proto=17 twice=yes
 	tap_daemon
+	AVAILABLE=$(stat .pool.available)
 	is "$mode: sockets are open on every queue, and say how" \
 		"$(stat '[.sockets[] | .mode + " " + .copy] | unique[]')" \
 		"$mode copy"
@@ -236,9 +237,30 @@ by_circuit()
 		$PACKETS
 }
 
-# The interface goes, and comes again with the same name.
+# sockets_of INTERFACE COUNT: within some seconds it has so many.
+sockets_of()
+{
+	local i
+
+	for ((i = 0; i < 60 * SLOW; i++)); do
+		[ "$(stat "[.sockets[] | select(.interface == \"$1\")] |
+			length")" = "$2" ] && return
+		sleep 0.1
+	done
+	return 1
+}
+
+# Ticks of CPU that the daemon has had.
+cpu_ticks()
+{
+	awk '{ print $14 + $15 }' "/proc/$LAB_DAEMON/stat"
+}
+
+# An interface loses its link; it goes, and comes again with the same name.
 comes_back()
 {
+	local queues ticks
+
 	lab_stop
 	tap_ini native prefix=$ADDRESS port=$TAP_PORT
 	tap_daemon
@@ -247,6 +269,27 @@ comes_back()
 	sleep 2
 	send_and_hear
 	is "after its link was down, packets are taken" "$ARRIVED" 0
+
+	queues=$(stat '[.sockets[] | select(.interface == "inet")] | length')
+	lab_shaper ip link del inet
+	check "sockets of an interface that is gone are closed" \
+		sockets_of inet 0
+	ticks=$(cpu_ticks)
+	sleep 2
+	[ $(($(cpu_ticks) - ticks)) -lt 60 ]
+	result $? "... and nothing turns in circles"
+	lab_side inet "$LAB_NS_INET" "${LAB_CLIENTS4[0]}" \
+		"${LAB_CLIENTS6[0]}" <<<"198.51.100.1/24
+2001:db8:ffff::1/64 nodad" || bail "no new interface"
+	check "they are opened again when it comes back" \
+		sockets_of inet "$queues"
+	sleep 2 # until its addresses are usable
+	send_and_hear
+	is "... and packets are taken" "$ARRIVED" 0
+	is "... all of them" "$(tap taken)" $((2 * PACKETS))
+	is "the pool is as full as before" \
+		"$(stat '.pool.available + ([.sockets[].outstanding] | add)')" \
+		"$AVAILABLE"
 }
 
 # refused PATTERN KEY=VALUE...
@@ -294,5 +337,5 @@ run()
 	is "no sanitizer reports" "$(sanitizer_reports)" ""
 }
 
-net_begin 62
+net_begin 68
 run
