@@ -37,11 +37,12 @@ struct core_bus_client {
 	struct bufferevent *bev;
 	struct event *more; /* requests are left for the next wake-up */
 	uid_t uid;
-	size_t scanned; /* so much of the input has no newline */
-	bool paused;	/* not read from until it has read */
-	bool eof;	/* no more will come */
-	bool hurried;	/* an answer waits that is too much to keep for long */
-	bool closing;	/* freed once the output is empty */
+	struct core_fds fds; /* they go with the answer in the making */
+	size_t scanned;	     /* so much of the input has no newline */
+	bool paused;	     /* not read from until it has read */
+	bool eof;	     /* no more will come */
+	bool hurried; /* an answer waits that is too much to keep for long */
+	bool closing; /* freed once the output is empty */
 	client_fn on_close, on_drain;
 	void *close_arg, *drain_arg;
 };
@@ -166,6 +167,7 @@ static void client_free(struct core_bus_client *client)
 		client->on_close(client, client->close_arg);
 	if (client->more)
 		event_free(client->more);
+	core_fds_drop(&client->fds);
 	bufferevent_free(client->bev);
 	free(client);
 }
@@ -183,6 +185,37 @@ static void client_finish(struct core_bus_client *client)
 		client_free(client);
 }
 
+int core_bus_client_add_fd(struct core_bus_client *client, int fd)
+{
+	return core_fds_add(&client->fds, fd);
+}
+
+void core_bus_client_drop_fds(struct core_bus_client *client)
+{
+	core_fds_drop(&client->fds);
+}
+
+/* With its descriptors, which are no part of what waits to leave: they go now,
+ * or not at all. */
+static int send_with_fds(struct core_bus_client *client,
+			 const struct core_bus_line *line)
+{
+	ssize_t sent = -EAGAIN;
+
+	if (!core_bus_client_pending(client))
+		sent = core_fds_send(&client->fds,
+				     bufferevent_getfd(client->bev), line->text,
+				     line->size);
+	if (sent < 0)
+		return (int)sent;
+	if ((size_t)sent < line->size &&
+	    evbuffer_add(bufferevent_get_output(client->bev), line->text + sent,
+			 line->size - (size_t)sent))
+		return -ENOMEM;
+	return 0;
+}
+
+/* Takes the reference to message. */
 static int send_message(struct core_bus_client *client, json_t *message)
 {
 	struct core_bus_line *line;
@@ -217,6 +250,31 @@ static ssize_t line_length(struct core_bus_client *client)
 	return at.pos;
 }
 
+/* Takes the reference to reply. */
+static int hand_over(struct core_bus_client *client, json_t *reply)
+{
+	struct core_bus_line *line;
+	int rc = core_bus_line_new(&line, reply, "\n");
+	json_t *error;
+
+	if (!rc) {
+		rc = send_with_fds(client, line);
+		core_bus_line_unref(line);
+	}
+	if (rc != -EAGAIN && rc != -ETOOMANYREFS) {
+		json_decref(reply);
+		return rc;
+	}
+	client->bus->stats.errors++;
+	error = core_rpc_error(
+		json_object_get(reply, "id"), RPC_FAILED, rc,
+		"the answer's descriptors cannot be sent: %s: read what was "
+		"answered before, and ask again",
+		strerror(-rc));
+	json_decref(reply);
+	return error ? send_message(client, error) : -ENOMEM;
+}
+
 static int answer(struct core_bus_client *client, size_t len)
 {
 	struct evbuffer *in = bufferevent_get_input(client->bev);
@@ -233,9 +291,11 @@ static int answer(struct core_bus_client *client, size_t len)
 	/* With the newline, which only the last line before EOF lacks. */
 	evbuffer_drain(in, len + 1);
 	client->scanned = 0;
-	if (rc || !reply)
-		return rc;
-	return send_message(client, reply);
+	if (!rc && reply)
+		rc = client->fds.n ? hand_over(client, reply)
+				   : send_message(client, reply);
+	core_fds_drop(&client->fds);
+	return rc;
 }
 
 static void refuse_overlong(struct core_bus_client *client)

@@ -4,6 +4,7 @@
 #define CORE_BUS_H
 
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #include <jansson.h>
 
@@ -29,6 +30,29 @@ struct core_bus {
 	struct event *accept_again;
 	LIST_HEAD(, core_bus_client) clients;
 };
+
+/* ---- fds.c: descriptors that go with an answer --------------------------- */
+
+enum { CORE_FDS_MAX = 253 }; /* in one message: SCM_MAX_FD of the kernel */
+
+struct core_fds {
+	int *fd;
+	size_t n;
+};
+
+/* Adds a copy of fd, which stays the caller's.  -E2BIG: there are
+ * CORE_FDS_MAX. */
+int core_fds_add(struct core_fds *fds, int fd);
+/* Closes them; there may be none. */
+void core_fds_drop(struct core_fds *fds);
+/*
+ * Sends copies, of which there is at least one, with the beginning of text, and
+ * never waits.  How much of text went, or -errno, and nothing did.
+ */
+ssize_t core_fds_send(const struct core_fds *fds, int sock, const void *text,
+		      size_t size);
+
+/* ---- rpc.c --------------------------------------------------------------- */
 
 /*
  * An error reply, or NULL without memory.  id is borrowed; NULL: null.  rc is

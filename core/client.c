@@ -21,6 +21,7 @@ enum {
 	READ_AT_ONCE = 64 << 10,
 	MESSAGE_MAX = 256 << 20, /* a longer one is not lqosd's */
 	CONNECT_SECONDS = 5,
+	FDS_MAX = 253, /* in a message: SCM_MAX_FD of the kernel */
 };
 
 struct client {
@@ -29,6 +30,10 @@ struct client {
 	char *buf;
 	size_t size, start, end;
 	size_t scanned; /* no newline before this */
+	/* Descriptors that came with the message which fds_at is a byte of. */
+	int fds[FDS_MAX];
+	size_t n_fds, fds_at;
+	bool fds_lost; /* there were more, and no room in this process */
 	const char *unsent;
 	size_t n_unsent;
 	json_int_t last_id;
@@ -116,6 +121,13 @@ int client_open(struct client **out, const char *path, char *why,
 	return 0;
 }
 
+static void drop_fds(struct client *c)
+{
+	while (c->n_fds)
+		close(c->fds[--c->n_fds]);
+	c->fds_lost = false;
+}
+
 void client_close(struct client **client)
 {
 	struct client *c = *client;
@@ -124,6 +136,7 @@ void client_close(struct client **client)
 	if (!c)
 		return;
 	close(c->fd);
+	drop_fds(c);
 	json_decref(c->kept);
 	free(c->buf);
 	free(c);
@@ -144,6 +157,7 @@ static int make_room(struct client *c)
 	if (c->start) {
 		memmove(c->buf, c->buf + c->start, used);
 		c->scanned -= c->start;
+		c->fds_at -= c->fds_at < c->start ? c->fds_at : c->start;
 		c->end = used;
 		c->start = 0;
 	}
@@ -159,15 +173,52 @@ static int make_room(struct client *c)
 	return 0;
 }
 
+/* The kernel ends what is received at once with the part that has descriptors:
+ * they are those of the last message that began before end. */
+static void keep_fds(struct client *c, struct msghdr *msg, size_t end)
+{
+	struct cmsghdr *head;
+
+	for (head = CMSG_FIRSTHDR(msg); head; head = CMSG_NXTHDR(msg, head)) {
+		if (head->cmsg_level != SOL_SOCKET ||
+		    head->cmsg_type != SCM_RIGHTS)
+			continue;
+		/* Of before there can be those of a call given up. */
+		drop_fds(c);
+		c->n_fds = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(c->fds, CMSG_DATA(head), c->n_fds * sizeof(int));
+		c->fds_at = end - 1;
+	}
+	if (msg->msg_flags & MSG_CTRUNC) {
+		c->fds_lost = true;
+		c->fds_at = end - 1;
+	}
+}
+
 /* -EAGAIN: nothing was there; -ECONNRESET: nothing more will come. */
 static int receive(struct client *c)
 {
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(FDS_MAX * sizeof(int))];
+	} control;
+	struct iovec iov;
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
+	};
 	ssize_t n;
 	int rc = make_room(c);
 
 	if (rc)
 		return rc;
-	n = recv(c->fd, c->buf + c->end, c->size - c->end, 0);
+	iov.iov_base = c->buf + c->end;
+	iov.iov_len = c->size - c->end;
+	n = recvmsg(c->fd, &msg, MSG_CMSG_CLOEXEC);
+	if (n > 0)
+		keep_fds(c, &msg, c->end + (size_t)n);
 	if (!n || (n < 0 && errno == EPIPE))
 		return -ECONNRESET;
 	if (n < 0)
@@ -251,6 +302,12 @@ static int next_message(struct client *c, int64_t deadline, json_t **message)
 	}
 }
 
+/* Has the message that was taken last brought descriptors? */
+static bool brought_fds(const struct client *c)
+{
+	return (c->n_fds || c->fds_lost) && c->fds_at < c->start;
+}
+
 /* Is it the answer to call id?  One without an id is to what is no request. */
 static bool answers(const json_t *message, json_int_t id)
 {
@@ -276,6 +333,8 @@ static int wait_for_answer(struct client *c, json_int_t id, int64_t deadline,
 			return 0;
 		}
 		/* Else a notification, or the answer to a call given up. */
+		if (brought_fds(c))
+			drop_fds(c);
 		if (json_object_get(message, "method"))
 			json_array_append(c->kept, message);
 		json_decref(message);
@@ -300,7 +359,8 @@ static int unpack(json_t *answer, json_t **result, char *why, size_t why_size)
 	return rc;
 }
 
-int client_call(struct client *client, const char *method, json_t *params,
+/* Its descriptors are left where they are. */
+static int call(struct client *client, const char *method, json_t *params,
 		int timeout_ms, json_t **result, char *why, size_t why_size)
 {
 	json_t *request = json_pack("{s:s, s:I, s:s, s:o*}", "jsonrpc", "2.0",
@@ -342,6 +402,52 @@ int client_call(struct client *client, const char *method, json_t *params,
 	return rc;
 }
 
+int client_call(struct client *client, const char *method, json_t *params,
+		int timeout_ms, json_t **result, char *why, size_t why_size)
+{
+	int rc =
+		call(client, method, params, timeout_ms, result, why, why_size);
+
+	if (brought_fds(client))
+		drop_fds(client);
+	return rc;
+}
+
+int client_call_fds(struct client *client, const char *method, json_t *params,
+		    int timeout_ms, json_t **result, int *fds, size_t *n,
+		    char *why, size_t why_size)
+{
+	json_t *got = NULL;
+	int rc = call(client, method, params, timeout_ms, &got, why, why_size);
+	size_t came = brought_fds(client) ? client->n_fds : 0;
+
+	if (!rc && brought_fds(client) && client->fds_lost) {
+		snprintf(why, why_size,
+			 "%s: no room for the answer's descriptors: raise the "
+			 "limit of open files (ulimit -n)",
+			 method);
+		rc = -EMFILE;
+	} else if (!rc && came > *n) {
+		snprintf(why, why_size,
+			 "%s: lqosd sent %zu descriptors, expected at most "
+			 "%zu: is it of another version?",
+			 method, came, *n);
+		rc = -E2BIG;
+	}
+	if (rc) {
+		if (brought_fds(client))
+			drop_fds(client);
+		json_decref(got);
+		return rc;
+	}
+	memcpy(fds, client->fds, came * sizeof(*fds));
+	if (came)
+		client->n_fds = 0;
+	*n = came;
+	*result = got;
+	return 0;
+}
+
 int client_next(struct client *client, int timeout_ms, json_t **message)
 {
 	int64_t deadline = deadline_of(timeout_ms);
@@ -357,6 +463,8 @@ int client_next(struct client *client, int timeout_ms, json_t **message)
 		rc = next_message(client, deadline, &next);
 		if (rc)
 			return rc;
+		if (brought_fds(client))
+			drop_fds(client);
 		if (json_object_get(next, "method")) {
 			*message = next;
 			return 0;

@@ -33,6 +33,14 @@ int client_fd(const struct client *client);
 int client_call(struct client *client, const char *method, json_t *params,
 		int timeout_ms, json_t **result, char *why, size_t why_size);
 /*
+ * The same of an answer that brings descriptors: *n of them, at most as many as
+ * *n said before, are the caller's then, and are closed on exec.  Those that
+ * come without being asked for are closed.  -E2BIG: there are more.
+ */
+int client_call_fds(struct client *client, const char *method, json_t *params,
+		    int timeout_ms, json_t **result, int *fds, size_t *n,
+		    char *why, size_t why_size);
+/*
  * The next notification (whole JSON-RPC message, new reference); those that
  * came in during client_call() are kept for here.  timeout_ms 0: only what is
  * there already.  -ETIMEDOUT: none; -ECONNRESET: the daemon went away.

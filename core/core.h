@@ -357,6 +357,10 @@ void core_bus_client_on_drain(struct core_bus_client *client,
 			      void *arg);
 /* Bytes that are waiting to leave. */
 size_t core_bus_client_pending(const struct core_bus_client *client);
+/* A copy of fd goes with the answer to the request in hand, unless that is
+ * taken back. */
+int core_bus_client_add_fd(struct core_bus_client *client, int fd);
+void core_bus_client_drop_fds(struct core_bus_client *client);
 /* Text that many clients can be sent without copying. */
 struct core_bus_line;
 /* Serializes value (borrowed) and appends tail, which ends in a newline; one

@@ -25,6 +25,7 @@ struct bus_command {
 
 struct lqos_call {
 	struct core_bus_client *client;
+	bool alone; /* in no batch, and to be answered */
 	const json_t *params;
 	json_t *result;
 	int rc;	   /* of lqos_call_fail() */
@@ -36,6 +37,7 @@ struct peer {
 	struct core_bus *bus;
 	struct core_bus_client *client;
 	uid_t uid;
+	bool batch;
 };
 
 /* ---- Replies ------------------------------------------------------------- */
@@ -276,6 +278,35 @@ int lqos_call_fail(struct lqos_call *call, int rc, const char *fmt, ...)
 	return rc;
 }
 
+int lqos_call_fd(struct lqos_call *call, int fd)
+{
+	int rc;
+
+	if (!call->client || !call->alone)
+		return lqos_call_fail(call, -EOPNOTSUPP,
+				      "the answer has descriptors with it: ask "
+				      "for it in no batch, and with an id");
+	/* What waits to leave cannot be overtaken. */
+	if (core_bus_client_pending(call->client))
+		return lqos_call_fail(
+			call, -EBUSY,
+			"the answer has descriptors with it: read "
+			"what was sent before, and ask again, one "
+			"request at a time");
+	rc = core_bus_client_add_fd(call->client, fd);
+	if (rc == -E2BIG)
+		return lqos_call_fail(call, rc,
+				      "more than %d descriptors with an answer",
+				      CORE_FDS_MAX);
+	if (rc == -EMFILE)
+		return lqos_call_fail(call, rc,
+				      "no descriptor is left: LimitNOFILE= of "
+				      "lqosd.service raises their number");
+	return rc ? lqos_call_fail(call, rc, "cannot copy descriptor %d: %s",
+				   fd, strerror(-rc))
+		  : 0;
+}
+
 struct core_bus_client *core_call_client(struct lqos_call *call)
 {
 	return call->client;
@@ -284,7 +315,9 @@ struct core_bus_client *core_call_client(struct lqos_call *call)
 static int run(const struct peer *peer, const struct bus_command *command,
 	       const json_t *params, const json_t *id, json_t **reply)
 {
-	struct lqos_call call = {.client = peer->client, .params = params};
+	struct lqos_call call = {.client = peer->client,
+				 .alone = id && !peer->batch,
+				 .params = params};
 	struct lqos_ctx *ctx = command->ctx;
 	int rc;
 
@@ -295,6 +328,8 @@ static int run(const struct peer *peer, const struct bus_command *command,
 	if (rc >= 0)
 		rc = call.rc;
 	if (rc) {
+		if (call.client)
+			core_bus_client_drop_fds(call.client);
 		json_decref(call.result);
 		rc = refuse(peer, reply, id,
 			    rc == -EINVAL ? RPC_INVALID_PARAMS : RPC_FAILED, rc,
@@ -374,9 +409,14 @@ static int handle_one(const struct peer *peer, const json_t *request,
 	return run(peer, command, params, id, reply);
 }
 
-static int handle_batch(const struct peer *peer, const json_t *batch,
+static int handle_batch(const struct peer *alone, const json_t *batch,
 			json_t **reply)
 {
+	const struct peer in_batch = {.bus = alone->bus,
+				      .client = alone->client,
+				      .uid = alone->uid,
+				      .batch = true};
+	const struct peer *peer = &in_batch;
 	size_t n = json_array_size(batch);
 	json_t *replies, *one;
 	const json_t *request;

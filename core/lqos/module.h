@@ -225,6 +225,14 @@ LQOS_API int lqos_command_add(struct lqos_ctx *ctx,
 LQOS_API const struct json_t *lqos_call_params(const struct lqos_call *call);
 /* Takes the reference to result. */
 LQOS_API void lqos_call_result(struct lqos_call *call, struct json_t *result);
+/*
+ * A copy of fd goes with the answer (SCM_RIGHTS); fd stays the caller's.  At
+ * most 253 an answer, in the order of the calls; none if it is an error.
+ * -errno, and the call has failed with a text that says so: the request is in a
+ * batch or without an id, the client has not read what was sent before, or
+ * there are no more descriptors.  (ABI 3.1)
+ */
+LQOS_API int lqos_call_fd(struct lqos_call *call, int fd);
 /* The error reply carries rc's name and this text; returns rc (negative). */
 LQOS_API int lqos_call_fail(struct lqos_call *call, int rc, const char *fmt,
 			    ...) LQOS_PRINTF(3, 4);

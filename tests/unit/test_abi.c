@@ -136,7 +136,7 @@ struct mapping_2_0 {
 	} while (0)
 #define same_size(now, then) assert_int_equal(sizeof(now), sizeof(then))
 
-static void the_version_is_2_0(void **state)
+static void the_version_is_3_1(void **state)
 {
 	(void)state;
 	assert_int_equal(LQOS_ABI_MAJOR, 3);
@@ -345,7 +345,7 @@ static void numbers_are_frozen(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_version_is_2_0),
+		cmocka_unit_test(the_version_is_3_1),
 		cmocka_unit_test(module_is_frozen),
 		cmocka_unit_test(option_is_frozen),
 		cmocka_unit_test(command_is_frozen),

@@ -42,7 +42,35 @@ static int run_big(struct lqos_call *call, void *arg)
 	return 0;
 }
 
+/* As many descriptors as {n} says, of a pipe that says which; {fail}: and then
+ * an error, {big}: with an answer that no socket has room for. */
+static int run_fds(struct lqos_call *call, void *arg)
+{
+	const json_t *params = lqos_call_params(call);
+	json_int_t n = json_integer_value(json_object_get(params, "n"));
+	int rc = 0, fds[2];
+
+	(void)arg;
+	calls++;
+	for (json_int_t i = 0; i < n && !rc; i++) {
+		assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+		assert_int_equal(write(fds[1], &i, sizeof(i)), sizeof(i));
+		rc = lqos_call_fd(call, fds[0]);
+		close(fds[0]);
+		close(fds[1]);
+	}
+	if (rc)
+		return rc;
+	if (json_is_true(json_object_get(params, "fail")))
+		return lqos_call_fail(call, -EIO, "so it goes");
+	if (json_is_true(json_object_get(params, "big")))
+		return run_big(call, NULL);
+	lqos_call_result(call, json_integer(n));
+	return 0;
+}
+
 static const struct lqos_command commands[] = {
+	{.name = "fds", .run = run_fds},
 	{.name = "ping", .run = run_ping},
 	{.name = "big", .run = run_big},
 	{.name = "write", .flags = LQOS_COMMAND_WRITE, .run = run_ping},
@@ -605,6 +633,224 @@ static void the_bus_ends_with_clients(void **state)
 	expect_end(b, idle);
 }
 
+/* ---- Descriptors --------------------------------------------------------- */
+
+static unsigned int open_files(void)
+{
+	unsigned int n = 0;
+
+	for (int fd = 0; fd < 4096; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* What can be read at once, and the descriptors with it; how many they are. */
+static size_t receive_fds(struct bench *b, int fd, char *text, size_t size,
+			  int *fds)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(253 * sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = text, .iov_len = size - 1};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
+			     .msg_controllen = sizeof(control.buf)};
+	double end = bench_ms() + BENCH_PATIENCE_MS;
+	struct cmsghdr *head;
+	ssize_t len;
+	size_t n;
+
+	while ((len = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC)) < 0) {
+		assert_int_equal(errno, EAGAIN);
+		assert_true(bench_ms() < end);
+		bench_turn(b);
+	}
+	text[len] = '\0';
+	assert_false(msg.msg_flags & MSG_CTRUNC);
+	head = CMSG_FIRSTHDR(&msg);
+	if (!head)
+		return 0;
+	assert_int_equal(head->cmsg_type, SCM_RIGHTS);
+	n = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	memcpy(fds, CMSG_DATA(head), n * sizeof(int));
+	assert_null(CMSG_NXTHDR(&msg, head));
+	return n;
+}
+
+/* They are in the order in which they were given. */
+static void take_fds(const int *fds, size_t n)
+{
+	json_int_t which;
+
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(read(fds[i], &which, sizeof(which)),
+				 sizeof(which));
+		assert_int_equal(which, i);
+		/* Nobody has kept the other end, or a copy of this. */
+		assert_int_equal(read(fds[i], &which, sizeof(which)), 0);
+		close(fds[i]);
+	}
+}
+
+#define FDS(params_)                                             \
+	"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"test.fds\"," \
+	"\"params\":" params_ "}"
+
+static void an_answer_with_descriptors(void **state)
+{
+	static const int numbers[] = {1, 3, 253};
+	struct bench *b = *state;
+	int fd = bench_dial(b), fds[253];
+	char text[1024], request[128];
+	unsigned int before;
+
+	expect_ping(b, fd);
+	before = open_files();
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		size_t n = (size_t)numbers[i];
+
+		snprintf(request, sizeof(request), FDS("{\"n\":%zu}") "\n", n);
+		bench_write(b, fd, request);
+		assert_int_equal(receive_fds(b, fd, text, sizeof(text), fds),
+				 n);
+		snprintf(request, sizeof(request),
+			 "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":%zu}\n", n);
+		assert_string_equal(text, request);
+		take_fds(fds, n);
+		assert_int_equal(open_files(), before);
+	}
+	expect_ping(b, fd);
+	close(fd);
+}
+
+static void an_answer_with_descriptors_in_pieces(void **state)
+{
+	struct bench *b = *state;
+	int fd = bench_dial(b), fds[253];
+	unsigned int before;
+	char *text = malloc(BIG), *rest;
+	size_t len;
+
+	expect_ping(b, fd);
+	before = open_files();
+	/* More than the socket has room for. */
+	bench_write(b, fd, FDS("{\"n\":2,\"big\":true}") "\n");
+	assert_int_equal(receive_fds(b, fd, text, BIG, fds), 2);
+	len = strlen(text);
+	assert_true(len < BIG);
+	take_fds(fds, 2);
+	assert_int_equal(open_files(), before);
+	rest = bench_line(b, fd);
+	assert_int_equal(len + strlen(rest),
+			 BIG + strlen("{\"jsonrpc\":\"2.0\",\"id\":7,"
+				      "\"result\":\"\"}"));
+	free(rest);
+	free(text);
+	expect_ping(b, fd);
+	close(fd);
+}
+
+/* Nothing but an error, and nothing stays open. */
+static void expect_refused(struct bench *b, int fd, const char *request,
+			   const char *name, const char *text)
+{
+	unsigned int before = open_files();
+	json_t *reply = bench_ask(b, fd, request);
+	const json_t *error =
+		json_is_array(reply) ? json_array_get(reply, 0) : reply;
+
+	assert_string_equal(bench_str(error, "error", "data", "errno"), name);
+	assert_non_null(
+		strstr(bench_str(error, "error", "message", NULL), text));
+	assert_int_equal(bench_int(error, "id", NULL, NULL), 7);
+	json_decref(reply);
+	assert_int_equal(open_files(), before);
+}
+
+static void descriptors_that_cannot_be_sent(void **state)
+{
+	struct rlimit old, tight;
+	struct bench *b = *state;
+	int fd = bench_dial(b);
+	unsigned int before;
+
+	expect_ping(b, fd);
+	expect_refused(b, fd, FDS("{\"n\":2,\"fail\":true}"), "EIO",
+		       "so it goes");
+	expect_refused(b, fd, FDS("{\"n\":254}"), "E2BIG",
+		       "more than 253 descriptors");
+	expect_refused(b, fd, "[" FDS("{\"n\":1}") "]", "EOPNOTSUPP",
+		       "in no batch, and with an id");
+	before = open_files();
+	bench_write(b, fd,
+		    "{\"jsonrpc\":\"2.0\",\"method\":\"test.fds\","
+		    "\"params\":{\"n\":1}}\n");
+	expect_ping(b, fd);
+	assert_int_equal(open_files(), before);
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	tight = old;
+	/* Room for both ends of a pipe, and for two copies of one. */
+	tight.rlim_cur = (rlim_t)fd + 6;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	expect_refused(b, fd, FDS("{\"n\":3}"), "EMFILE", "LimitNOFILE=");
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	expect_ping(b, fd);
+	close(fd);
+}
+
+static void descriptors_behind_what_is_unread(void **state)
+{
+	struct bench *b = *state;
+	int fd = bench_dial(b);
+	unsigned int before, asked = 0;
+	json_t *reply;
+
+	expect_ping(b, fd);
+	before = open_files();
+	/* More than the socket has room for. */
+	while (!core_bus_client_pending(last_client)) {
+		bench_write(b, fd,
+			    "{\"jsonrpc\":\"2.0\",\"id\":1,"
+			    "\"method\":\"test.big\"}\n");
+		asked++;
+		while (calls < asked + 1)
+			bench_turn(b);
+	}
+	bench_write(b, fd, FDS("{\"n\":1}") "\n");
+	while (calls < asked + 2)
+		bench_turn(b);
+	while (asked--)
+		json_decref(bench_json(b, fd));
+	reply = bench_json(b, fd);
+	assert_string_equal(bench_str(reply, "error", "data", "errno"),
+			    "EBUSY");
+	assert_non_null(strstr(bench_str(reply, "error", "message", NULL),
+			       "one request at a time"));
+	json_decref(reply);
+	assert_int_equal(open_files(), before);
+	close(fd);
+}
+
+/* The answer is in the socket with its descriptors, which nobody takes. */
+static void descriptors_for_one_that_is_gone(void **state)
+{
+	struct bench *b = *state;
+	int fd = bench_dial(b);
+	unsigned int before;
+
+	before = open_files();
+	bench_write(b, fd, FDS("{\"n\":5}") "\n");
+	while (!calls)
+		bench_turn(b);
+	assert_int_equal(open_files(), before + 1); /* the bus' end */
+	close(fd);
+	wait_for_clients(b, 0);
+	assert_int_equal(open_files(), before - 1);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, bench_teardown)
 
 int main(void)
@@ -629,6 +875,11 @@ int main(void)
 		TEST(no_files_left_to_accept),
 		TEST(hooks),
 		TEST(the_bus_ends_with_clients),
+		TEST(an_answer_with_descriptors),
+		TEST(an_answer_with_descriptors_in_pieces),
+		TEST(descriptors_that_cannot_be_sent),
+		TEST(descriptors_behind_what_is_unread),
+		TEST(descriptors_for_one_that_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

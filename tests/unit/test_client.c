@@ -6,9 +6,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -427,6 +429,183 @@ static void what_cannot_be_sent(void **state)
 	end(*state, client);
 }
 
+/* ---- Descriptors --------------------------------------------------------- */
+
+static unsigned int open_files(void)
+{
+	unsigned int n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* n copies of descriptor 0 with the text. */
+static void say_with_fds(int sock, const char *text, size_t n)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(8 * sizeof(int))];
+	} control = {};
+	struct iovec iov = {.iov_base = (void *)text, .iov_len = strlen(text)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
+			     .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+	struct cmsghdr *head = CMSG_FIRSTHDR(&msg);
+
+	head->cmsg_level = SOL_SOCKET;
+	head->cmsg_type = SCM_RIGHTS;
+	head->cmsg_len = CMSG_LEN(n * sizeof(int));
+	assert_int_equal(sendmsg(sock, &msg, MSG_NOSIGNAL), iov.iov_len);
+}
+
+static int call_fds(struct client *client, int timeout_ms, int *fds, size_t *n)
+{
+	json_t *result = NULL;
+	int rc = client_call_fds(client, "a.b", NULL, timeout_ms, &result, fds,
+				 n, why, sizeof(why));
+
+	assert_int_equal(rc == 0, result != NULL);
+	json_decref(result);
+	return rc;
+}
+
+/* The answer comes in halves, and what is before it in one piece with it. */
+static void answers_with_fds(int fd)
+{
+	hear(fd);
+	say(fd, "{\"method\":\"n\"}\n");
+	say_with_fds(fd, "{\"id\":1,\"res", 3);
+	usleep(20000);
+	say(fd, "ult\":1}\n{\"method\":\"m\"}\n");
+	hear(fd);
+	say(fd, "{\"id\":2,\"result\":2}\n");
+	hear(fd);
+	say_with_fds(fd, "{\"id\":3,\"result\":3}\n", 4);
+	hear(fd);
+	say_with_fds(fd, "{\"id\":4,\"result\":4}\n", 2);
+	hear(fd);
+	say_with_fds(fd, "{\"id\":5,\"error\":{\"message\":\"no\"}}\n", 2);
+	hear(fd);
+	say(fd, "{\"id\":6,\"result\":6}\n");
+	say_with_fds(fd, "{\"method\":\"last\"}\n", 2);
+	wait_for_end(fd);
+}
+
+static void an_answer_with_descriptors(void **state)
+{
+	struct client *client = start(*state, answers_with_fds);
+	unsigned int before;
+	size_t n = 3;
+	json_t *message;
+	int fds[3];
+
+	assert_int_equal(call_fds(client, 5000, fds, &n), 0);
+	assert_int_equal(n, 3);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(fcntl(fds[i], F_GETFD), FD_CLOEXEC);
+		close(fds[i]);
+	}
+	before = open_files();
+	assert_int_equal(call_fds(client, 5000, fds, &n), 0);
+	assert_int_equal(n, 0);
+	/* More than expected, where none is, with an error, and with what is no
+	 * answer: none is kept. */
+	n = 3;
+	assert_int_equal(call_fds(client, 5000, fds, &n), -E2BIG);
+	assert_string_equal(why, "a.b: lqosd sent 4 descriptors, expected at "
+				 "most 3: is it of another version?");
+	assert_int_equal(n, 3);
+	json_decref(call(client, 5000, 0));
+	assert_int_equal(open_files(), before);
+	assert_int_equal(call_fds(client, 5000, fds, &n), -EREMOTEIO);
+	assert_string_equal(why, "no");
+	json_decref(call(client, 5000, 0));
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(client_next(client, 5000, &message), 0);
+		assert_string_equal(method(message), i == 0   ? "n"
+						     : i == 1 ? "m"
+							      : "last");
+	}
+	assert_int_equal(open_files(), before);
+	end(*state, client);
+}
+
+/* Of the call given up nobody wants them any more. */
+static void answers_late_with_fds(int fd)
+{
+	hear(fd);
+	hear(fd);
+	say_with_fds(fd, "{\"id\":1,\"result\":1}\n", 2);
+	usleep(20000);
+	say_with_fds(fd, "{\"id\":2,\"result\":2}\n", 1);
+	wait_for_end(fd);
+}
+
+static void descriptors_of_a_late_answer(void **state)
+{
+	unsigned int before = open_files();
+	struct client *client = start(*state, answers_late_with_fds);
+	size_t n = 3;
+	int fds[3];
+
+	assert_int_equal(call_fds(client, 30, fds, &n), -ETIMEDOUT);
+	assert_int_equal(n, 3);
+	assert_int_equal(call_fds(client, 5000, fds, &n), 0);
+	assert_int_equal(n, 1);
+	close(fds[0]);
+	end(*state, client);
+	assert_int_equal(open_files(), before);
+}
+
+/* Comes with descriptors, and is never whole. */
+static void hangs_up_with_fds(int fd)
+{
+	hear(fd);
+	say_with_fds(fd, "{\"id\":", 2);
+}
+
+static void descriptors_of_half_an_answer(void **state)
+{
+	unsigned int before = open_files();
+	struct client *client = start(*state, hangs_up_with_fds);
+	size_t n = 3;
+	int fds[3];
+
+	assert_int_equal(call_fds(client, 5000, fds, &n), -ECONNRESET);
+	end(*state, client);
+	assert_int_equal(open_files(), before);
+}
+
+static void answers_with_two_fds(int fd)
+{
+	hear(fd);
+	say_with_fds(fd, "{\"id\":1,\"result\":1}\n", 2);
+	wait_for_end(fd);
+}
+
+static void no_room_for_descriptors(void **state)
+{
+	struct client *client = start(*state, answers_with_two_fds);
+	unsigned int before = open_files();
+	struct rlimit old, tight;
+	size_t n = 3;
+	int fds[3];
+
+	/* The script has its descriptors already. */
+	usleep(20000);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	tight = old;
+	tight.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	assert_int_equal(call_fds(client, 5000, fds, &n), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_non_null(strstr(why, "ulimit -n"));
+	assert_true(open_files() <= before + 1); /* the script's */
+	end(*state, client);
+}
+
 /* ---- Connecting ---------------------------------------------------------- */
 
 static void expect_no_connection(const char *path, int rc, const char *text)
@@ -514,6 +693,10 @@ int main(void)
 		TEST(large_messages_both_ways),
 		TEST(half_a_request_ends_the_connection),
 		TEST(what_cannot_be_sent),
+		TEST(an_answer_with_descriptors),
+		TEST(descriptors_of_a_late_answer),
+		TEST(descriptors_of_half_an_answer),
+		TEST(no_room_for_descriptors),
 		TEST(nobody_listens),
 		TEST(paths_that_cannot_be),
 		TEST(nobody_else_may),

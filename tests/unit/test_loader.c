@@ -267,7 +267,7 @@ static void refuses(void **state)
 		 "was compiled against lqos ABI 4.0, this lqosd has 3.1: "
 		 "rebuild it"},
 		{"newer_minor", -EPROTO,
-		 "was compiled against lqos ABI 3.1, this lqosd has 3.1: "
+		 "was compiled against lqos ABI 3.2, this lqosd has 3.1: "
 		 "rebuild it"},
 		{"flow_bytes", -EINVAL, "flow_bytes is 64, expected at most "},
 		{"bigger", -EPROTO, "has a descriptor of"},
