@@ -342,10 +342,31 @@ static bool is_builtin(const char *name)
 	return false;
 }
 
-/* A verb that follows is one of the module's methods on the bus. */
-static bool is_verb(const char *word)
+/*
+ * A word that follows is one of the module's methods on the bus, or, where it
+ * has none of that name, for the program.  Without a daemon to ask it is a
+ * verb.
+ */
+static bool is_verb(const struct options *o, const char *module,
+		    const char *word)
 {
-	return word && *word != '-' && !strchr(word, '=');
+	struct client *client;
+	char why[512], method[96];
+	json_t *methods;
+	bool verb = true;
+
+	if (!word || *word == '-' || strchr(word, '='))
+		return false;
+	snprintf(method, sizeof(method), "%s.%s", module, word);
+	if (client_open(&client, o->socket, why, sizeof(why)))
+		return true;
+	if (!client_call(client, "core.methods", NULL, o->timeout * 1000,
+			 &methods, why, sizeof(why))) {
+		verb = declared_params(methods, method) != NULL;
+		json_decref(methods);
+	}
+	client_close(&client);
+	return verb;
 }
 
 /*
@@ -354,15 +375,15 @@ static bool is_verb(const char *word)
  */
 static int run_program(const struct options *o, char **args)
 {
-	char path[4096], self[64], timeout[16];
+	char path[4096], self[64], timeout[32];
 	const char *argv[128] = {self};
 	int argc = 1;
 
-	if (is_builtin(args[0]) || is_verb(args[1]) ||
-	    !find_program(args[0], path, sizeof(path)))
+	if (is_builtin(args[0]) || !find_program(args[0], path, sizeof(path)) ||
+	    is_verb(o, args[0], args[1]))
 		return EXIT_SUCCESS;
 	snprintf(self, sizeof(self), "lqosctl %s", args[0]);
-	snprintf(timeout, sizeof(timeout), "-t%d", o->timeout);
+	snprintf(timeout, sizeof(timeout), "--timeout=%d", o->timeout);
 	if (o->timeout != TIMEOUT)
 		argv[argc++] = timeout;
 	if (o->json)

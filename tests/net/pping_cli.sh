@@ -63,7 +63,7 @@ beside_lqosctl()
 		"7 [lqosctl-other-1][--its=own][-x][a=b c][--json][1]"
 	is "... and with options that are before it" "$(with_programs \
 		-vS /no/bus --json -t 9 other-1 -y)" \
-		"7 [lqosctl-other-1][-t9][-j][-v][-S][/no/bus][-y]"
+		"7 [lqosctl-other-1][--timeout=9][-j][-v][-S][/no/bus][-y]"
 	like "a verb is the module's all the same" \
 		"$(with_programs -S /no/bus other-1 verb)" \
 		"^1 lqosctl: no lqosd listens on /no/bus"
