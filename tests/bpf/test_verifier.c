@@ -18,6 +18,8 @@
 #include "bpf/steering.h"
 #include "tests/bpf/datapath.h"
 
+#include "bpf/capture.h"
+#include "bpf/capture.skel.h"
 #include "bpf/datapath.skel.h"
 #include "bpf/flow.skel.h"
 #include "bpf/pping.skel.h"
@@ -265,6 +267,28 @@ static void test_steering(void **state)
 	}
 }
 
+static void test_capture(void **state)
+{
+	struct capture_bpf *cap;
+	struct datapath *dp;
+	unsigned int knobs;
+	int rc;
+
+	(void)state;
+	for (knobs = 0; knobs < 4; knobs++) {
+		dp = load_datapath(false, knobs & 1, knobs & 2);
+		cap = capture_bpf__open();
+		assert_non_null(cap);
+		cap->rodata->lqos_self = 1;
+		rc = datapath_bind(dp, cap->obj) ?: capture_bpf__load(cap);
+		if (rc)
+			fail_msg("%s: %s", settings, strerror(-rc));
+		assert_true(note_programs(cap->obj));
+		capture_bpf__destroy(cap);
+		datapath_free(&dp);
+	}
+}
+
 /* All that a module can be made of. */
 static void test_probe(void **state)
 {
@@ -296,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_flow),
 		cmocka_unit_test(test_pping),
 		cmocka_unit_test(test_steering),
+		cmocka_unit_test(test_capture),
 		cmocka_unit_test(test_probe),
 	};
 	int skip = datapath_skip();
