@@ -75,4 +75,11 @@ LQOS_EGRESS(probe_out)(struct __sk_buff *skb)
 	return lqos_next_egress(skb);
 }
 
+/* Beside the frame, as a VLAN device leaves it for the driver to put in. */
+LQOS_EGRESS(probe_tag)(struct __sk_buff *skb)
+{
+	bpf_skb_vlan_push(skb, bpf_htons(0x8100), PROBE_TCI);
+	return lqos_next_egress(skb);
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

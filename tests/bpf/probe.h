@@ -21,4 +21,6 @@ struct probe_view {
 	__u32 ip; /* the byte that an IP header should begin with */
 };
 
+enum { PROBE_TCI = 0x3064 }; /* of probe_tag: VLAN 100, priority 1 */
+
 #endif /* TESTS_BPF_PROBE_H */
