@@ -347,10 +347,10 @@ static void modules_are_described(void **state)
 	(void)state;
 	assert_answer("modules", NULL,
 		      "[{\"name\": \"first\", \"version\": \"1.2\", \"abi\": "
-		      "\"3.0\", \"description\": \"It steers\", \"needs\": "
+		      "\"3.1\", \"description\": \"It steers\", \"needs\": "
 		      "\"\", \"after\": \"\", \"path\": \"/lib/first.so\", "
 		      "\"steers\": true, \"started\": true}, {\"name\": "
-		      "\"second\", \"version\": \"\", \"abi\": \"3.0\", "
+		      "\"second\", \"version\": \"\", \"abi\": \"3.1\", "
 		      "\"description\": \"\", \"needs\": \"first\", \"after\": "
 		      "\"\", \"path\": \"\", \"steers\": false, \"started\": "
 		      "false}]");
