@@ -322,6 +322,18 @@ counted()
 		$(cell 1001 throughput.down.packets)))
 }
 
+# Until what was sent has gone all its way: on a busy machine it waits for a CPU.
+quiet()
+{
+	local i now before=
+
+	for ((i = 0; i < 20 * SLOW; i++)); do
+		now=$(counted).$(captured)
+		[ "$now" != "$before" ] || return
+		before=$now
+	done
+}
+
 # flood_while_stopped NAME PID N: nobody works that takes what N packets are,
 # and then everybody does.  What is in the account goes into ACCOUNT.
 flood_while_stopped()
@@ -333,8 +345,9 @@ flood_while_stopped()
 	capture "$1" $ADDRESS -w "$LAB_DIR/$1.pcapng"
 	kill -STOP "${2:-$CAPTURE}"
 	lab_subs python3 -B "$TRAFFIC" flood $ADDRESS $LAB_INET4 $((UDP + 1)) "$3"
-	[ -n "$2" ] || sleep 0.5
-	kill -CONT "${2:-$CAPTURE}"
+	[ -z "$2" ] || kill -CONT "$2"
+	quiet
+	kill -CONT "$CAPTURE"
 	capture_ends INT
 	is "$1: interrupted, it ends with status 0" $? 0
 	read -r -a ACCOUNT < <(summary "$1" | tr -dc '0-9 \n')
