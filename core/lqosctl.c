@@ -317,19 +317,23 @@ static const struct command commands[] = {
 
 /* ---- Programs of modules ------------------------------------------------- */
 
-/* The program lqosctl-NAME beside this one, which a module may bring. */
-static bool find_program(const char *name, char *path, size_t size)
+/* The program lqosctl-NAME, or lqosctl-NAME-VERB, beside this one, which a
+ * module may bring.  verb: NULL for the first. */
+static bool find_program(const char *name, const char *verb, char *path,
+			 size_t size)
 {
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
 	ssize_t n = readlink("/proc/self/exe", path, size - 1);
 	char *file;
 
-	if (n <= 0 || name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789"
-					"_-")])
+	if (n <= 0 || name[strspn(name, letters)] ||
+	    (verb && verb[strspn(verb, letters)]))
 		return false;
 	path[n] = '\0';
 	file = strrchr(path, '/') + 1;
 	size -= (size_t)(file - path);
-	return (size_t)snprintf(file, size, "lqosctl-%s", name) < size &&
+	return (size_t)snprintf(file, size, "lqosctl-%s%s%s", name,
+				verb ? "-" : "", verb ?: "") < size &&
 	       !access(path, X_OK);
 }
 
@@ -369,9 +373,21 @@ static bool is_verb(const struct options *o, const char *module,
 	return verb;
 }
 
+/* The program for NAME and what follows it. */
+static bool is_program(const struct options *o, char **args, char *path,
+		       size_t size)
+{
+	if (is_builtin(args[0]))
+		return false;
+	if (args[1] && find_program(args[0], args[1], path, size))
+		return true;
+	return find_program(args[0], NULL, path, size) &&
+	       !is_verb(o, args[0], args[1]);
+}
+
 /*
- * NAME and what follows it, if there is such a program; it gets the options
- * before NAME, too.  Returns if there is none, or it cannot be run.
+ * NAME and what follows it, its verb too, if there is such a program; it gets
+ * the options before NAME, too.  Returns if there is none, or it cannot be run.
  */
 static int run_program(const struct options *o, char **args)
 {
@@ -379,8 +395,7 @@ static int run_program(const struct options *o, char **args)
 	const char *argv[128] = {self};
 	int argc = 1;
 
-	if (is_builtin(args[0]) || !find_program(args[0], path, sizeof(path)) ||
-	    is_verb(o, args[0], args[1]))
+	if (!is_program(o, args, path, sizeof(path)))
 		return EXIT_SUCCESS;
 	snprintf(self, sizeof(self), "lqosctl %s", args[0]);
 	snprintf(timeout, sizeof(timeout), "--timeout=%d", o->timeout);
@@ -430,8 +445,10 @@ static int help(void)
 	printf("  MODULE VERB [VALUE | KEY=VALUE]...\n"
 	       "                         call a module's method; MODULE alone "
 	       "shows them\n"
-	       "  NAME [OPTION]...       run lqosctl-NAME, where there is "
-	       "one\n\n"
+	       "  NAME [VERB] [OPTION]...\n"
+	       "                         run lqosctl-NAME or "
+	       "lqosctl-NAME-VERB, where\n"
+	       "                         there is one\n\n"
 	       "  -j, --json             print JSON\n"
 	       "  -v, --verbose          status: counters that are zero too\n"
 	       "  -S, --socket=SOCKET    lqosd's socket (%s)\n"

@@ -36,7 +36,7 @@ programs()
 	local name
 
 	mkdir -p "$LAB_DIR/bin" && cp "$ROOT/bin/lqosctl" "$LAB_DIR/bin" || return
-	for name in other-1 status; do
+	for name in other-1 other-1-run status status-run; do
 		cat >"$LAB_DIR/bin/lqosctl-$name" <<-'END'
 			#!/bin/bash
 			printf '[%s]' "$0" "$@" | sed 's|/[^]]*/||'
@@ -67,6 +67,12 @@ beside_lqosctl()
 	like "a verb is the module's all the same" \
 		"$(with_programs -S /no/bus other-1 verb)" \
 		"^1 lqosctl: no lqosd listens on /no/bus"
+	is "... unless it is a program's" \
+		"$(with_programs -j other-1 run -S x)" \
+		"7 [lqosctl-other-1-run][-j][run][-S][x]"
+	like "a verb has no path in it" \
+		"$(with_programs -S /no/bus other-1 ../lqosctl-other-1)" \
+		"^1 lqosctl: no lqosd"
 	like "a command is no program" "$(with_programs -S /no/bus status)" \
 		"^1 lqosctl: no lqosd listens on /no/bus"
 	like "... nor is what is short for one" \
@@ -286,7 +292,7 @@ without_daemon()
 	like "... says why" "$(<"$LAB_DIR/err")" "^xdp_pping: no lqosd listens"
 }
 
-net_plan 43
+net_plan 45
 network || bail "no network"
 programs || bail "no programs"
 beside_lqosctl
