@@ -281,7 +281,8 @@ enum lqos_xsk_about {
 	LQOS_XSK_ND = 8,   /* neighbour solicitations for there (RFC 4861) */
 };
 
-/* All that is said must be so. */
+/* All that is said must be so; ARP and ND have no protocol, port or ICMP type
+ * of their own: those are for IP packets. */
 struct lqos_xsk_rule {
 	const char *prefix;    /* "192.0.2.1", "2001:db8::/64"; NULL: any */
 	uint32_t about;	       /* enum lqos_xsk_about; 0: LQOS_XSK_TO */

@@ -45,6 +45,12 @@ static int run(int argc, char **argv)
 		optind = 0; /* from the beginning */
 		return commands[i]->run(argc, argv);
 	}
+	/* It is for the daemon, which has been asked before this was run. */
+	if (!strcmp(argv[0], "stat")) {
+		fprintf(stderr, "lqosctl: lqosd runs without its module xsk: "
+				"add it to modules in lqos.ini\n");
+		return EXIT_FAILURE;
+	}
 	fprintf(stderr, "lqosctl: xsk %s: no such command\n", argv[0]);
 	return usage();
 }
