@@ -56,6 +56,9 @@ static int attach(struct lqos_xsk_hook *hook, enum lqos_xsk_mode mode)
 {
 	int rc = link_at(hook, mode != LQOS_XSK_GENERIC);
 
+	/* Another program, in the other mode. */
+	if (rc == -EEXIST)
+		rc = -EBUSY;
 	/* Of the driver's reasons to refuse, EBUSY alone is one of the stack's
 	 * too. */
 	if (rc && rc != -EBUSY && mode == LQOS_XSK_MODE_AUTO)
