@@ -15,6 +15,7 @@ enum {
 	FRAMES = 4096,
 	RING = 2048,
 	RING_MAX = 1 << 20,
+	HUGE_2MB = 21 << 26, /* MAP_HUGE_2MB of linux/mman.h */
 };
 
 static bool is_ring(uint32_t size)
@@ -66,7 +67,7 @@ static int map_area(struct lqos_umem *umem, enum lqos_xsk_huge huge, char *why,
 		size_t whole = (umem->size + huge_page - 1) & -huge_page;
 
 		at = mmap(NULL, whole, PROT_READ | PROT_WRITE,
-			  flags | MAP_HUGETLB, -1, 0);
+			  flags | MAP_HUGETLB | HUGE_2MB, -1, 0);
 		if (at == MAP_FAILED && huge == LQOS_XSK_HUGE_MUST)
 			return xsk_refuse(-errno, why, size,
 					  "no %zu huge pages of 2 MiB for the "
