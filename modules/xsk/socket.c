@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* AF_XDP sockets: opened on an interface's queue, and closed. */
 #include <errno.h>
-#include <poll.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -148,6 +148,8 @@ static int try_open(struct lqos_xsk *x, const struct lqos_xsk_options *o,
 			port_free(x->umem, port);
 		return rc;
 	}
+	/* libxdp leaves that out. */
+	fcntl(xsk_socket__fd(x->socket), F_SETFD, FD_CLOEXEC);
 	port->refs++;
 	x->port = port;
 	return 0;
