@@ -152,7 +152,8 @@ struct lqos_xsk_options {
  * (lqos_xsk_map_set(), lqos_xsk_hook_open()), and frames are in its fill ring.
  * -ENODEV: no such interface; -EINVAL: it has no such queue, or a size is not a
  * power of two; -EBUSY: another UMEM's socket has that queue; -EOPNOTSUPP: no
- * zero-copy there; -EPERM: CAP_NET_RAW is missing.
+ * zero-copy or multi_buffer there; -EPERM: CAP_NET_RAW is missing.  The first
+ * socket of a queue says for all of them which of these is in force.
  */
 LQOS_API int lqos_xsk_open(struct lqos_umem *umem, const char *interface,
 			   uint32_t queue,
@@ -185,7 +186,8 @@ LQOS_API uint32_t lqos_xsk_refill(struct lqos_xsk *xsk);
 /*
  * Frames to be sent: all n, or 0 when there is no room for all, one is not
  * yours, or one is no packet (empty, beyond its frame, unknown options), which
- * is counted as invalid.  lqos_xsk_kick() sends them.
+ * is counted (tx_refused).  With multi_buffer a packet may be in up to 18
+ * frames, all of one call.  lqos_xsk_kick() sends them.
  */
 LQOS_API uint32_t lqos_xsk_tx(struct lqos_xsk *xsk,
 			      const struct lqos_xsk_frame *frames, uint32_t n);

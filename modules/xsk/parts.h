@@ -22,7 +22,8 @@
  * Whose a frame is: enum holder in the lower bits, and above them the number of
  * the port (HOLDER_PORT: to be received into, or sent by a socket that is
  * closed now) or of the socket (HOLDER_TX, and HOLDER_USER, 0 where it came
- * from the pool).
+ * from the pool).  On their way from a user to a ring they are the pool's with
+ * a number: claimed.
  */
 enum holder { HOLDER_POOL, HOLDER_USER, HOLDER_PORT, HOLDER_TX };
 enum { HOLDER_BITS = 2, NUMBERS_MAX = 1 << 14 };
@@ -59,6 +60,8 @@ struct port {
 	struct xsk_ring_prod fill;
 	struct xsk_ring_cons comp;
 	uint64_t filled; /* frames that were put into the fill ring */
+	/* As its first socket was opened: so are all. */
+	bool zerocopy, multi_buffer;
 };
 
 struct lqos_umem {
@@ -85,7 +88,7 @@ struct lqos_xsk {
 	struct xsk_socket *socket;
 	struct xsk_ring_cons rx;
 	struct xsk_ring_prod tx;
-	bool has_rx, has_tx, need_wakeup, zerocopy, shares_queue;
+	bool has_rx, has_tx, need_wakeup, multi_buffer, zerocopy, shares_queue;
 	char interface[IF_NAMESIZE];
 	uint32_t number;
 	uint32_t outstanding;

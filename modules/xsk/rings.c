@@ -44,6 +44,32 @@ static void wake_for_fill(struct lqos_xsk *x)
 		recvfrom(lqos_xsk_fd(x), NULL, 0, MSG_DONTWAIT, NULL, NULL);
 }
 
+/* The first n are their user's again. */
+static void unclaim(struct lqos_umem *umem, const struct lqos_xsk_frame *frames,
+		    uint32_t n)
+{
+	while (n--)
+		umem->held[frame_at(umem, frames[n].addr)] ^=
+			HOLDER_USER ^ HOLDER_POOL;
+}
+
+/* Before any is given: one that is there twice is not his the second time, and
+ * where one is refused all stay with him, and who received them is known. */
+static bool claim(struct lqos_umem *umem, const struct lqos_xsk_frame *frames,
+		  uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t frame = umem_mine(umem, frames[i].addr);
+
+		if (frame == UINT32_MAX) {
+			unclaim(umem, frames, i);
+			return false;
+		}
+		umem->held[frame] ^= HOLDER_USER ^ HOLDER_POOL;
+	}
+	return true;
+}
+
 uint32_t lqos_xsk_fill(struct lqos_xsk *x, const struct lqos_xsk_frame *frames,
 		       uint32_t n)
 {
@@ -51,22 +77,15 @@ uint32_t lqos_xsk_fill(struct lqos_xsk *x, const struct lqos_xsk_frame *frames,
 	struct port *port = x->port;
 	uint32_t at = 0, i, frame;
 
-	if (!n || xsk_ring_prod__reserve(&port->fill, n, &at) != n)
+	if (!n || xsk_prod_nb_free(&port->fill, n) < n ||
+	    !claim(umem, frames, n))
 		return 0;
+	xsk_ring_prod__reserve(&port->fill, n, &at);
 	for (i = 0; i < n; i++) {
-		frame = umem_mine(umem, frames[i].addr);
-		if (frame == UINT32_MAX)
-			break;
+		frame = frame_at(umem, frames[i].addr);
 		umem_give(umem, frame, held_by(HOLDER_PORT, port->number));
 		*xsk_ring_prod__fill_addr(&port->fill, at + i) =
 			(uint64_t)frame * umem->frame_size;
-	}
-	if (i != n) {
-		while (i--)
-			umem->held[frame_at(umem, frames[i].addr)] =
-				held_by(HOLDER_USER, 0);
-		port->fill.cached_prod -= n;
-		return 0;
 	}
 	xsk_ring_prod__submit(&port->fill, n);
 	port->filled += n;
@@ -117,13 +136,27 @@ bool lqos_xsk_fill_needs_wakeup(const struct lqos_xsk *x)
 
 /* ---- Sending ------------------------------------------------------------- */
 
-static bool is_packet(const struct lqos_umem *umem,
-		      const struct lqos_xsk_frame *f)
-{
-	uint32_t offset = f->addr & (umem->frame_size - 1);
+/* What every kernel takes: a packet's first frame, and MAX_SKB_FRAGS. */
+enum { PACKET_FRAMES = 18 };
 
-	return f->len && f->len <= umem->frame_size - offset &&
-	       !(f->options & ~XDP_PKT_CONTD);
+/* The kernel would find out too late, and may be left with half a packet. */
+static bool are_packets(const struct lqos_xsk *x,
+			const struct lqos_xsk_frame *f, uint32_t n)
+{
+	const uint32_t size = x->umem->frame_size;
+	const uint32_t known = x->multi_buffer ? XDP_PKT_CONTD : 0;
+	uint32_t i, part = 0;
+
+	for (i = 0; i < n; i++) {
+		uint32_t offset = f[i].addr & (size - 1);
+
+		if (!f[i].len || f[i].len > size - offset ||
+		    f[i].options & ~known || ++part > PACKET_FRAMES)
+			return false;
+		if (!(f[i].options & XDP_PKT_CONTD))
+			part = 0;
+	}
+	return !part;
 }
 
 uint32_t lqos_xsk_tx(struct lqos_xsk *x, const struct lqos_xsk_frame *frames,
@@ -132,29 +165,23 @@ uint32_t lqos_xsk_tx(struct lqos_xsk *x, const struct lqos_xsk_frame *frames,
 	struct lqos_umem *umem = x->umem;
 	uint32_t at = 0, i, frame;
 
-	if (!x->has_tx || !n || xsk_ring_prod__reserve(&x->tx, n, &at) != n)
+	if (!x->has_tx || !n || xsk_prod_nb_free(&x->tx, n) < n)
 		return 0;
+	if (!are_packets(x, frames, n)) {
+		x->stats.tx_refused++;
+		return 0;
+	}
+	if (!claim(umem, frames, n))
+		return 0;
+	xsk_ring_prod__reserve(&x->tx, n, &at);
 	for (i = 0; i < n; i++) {
-		if (!is_packet(umem, &frames[i])) {
-			x->stats.tx_refused++;
-			break;
-		}
-		frame = umem_mine(umem, frames[i].addr);
-		if (frame == UINT32_MAX)
-			break;
+		frame = frame_at(umem, frames[i].addr);
 		umem_give(umem, frame, held_by(HOLDER_TX, x->number));
 		*xsk_ring_prod__tx_desc(&x->tx, at + i) = (struct xdp_desc){
 			.addr = frames[i].addr,
 			.len = frames[i].len,
 			.options = frames[i].options,
 		};
-	}
-	if (i != n) {
-		while (i--)
-			umem->held[frame_at(umem, frames[i].addr)] =
-				held_by(HOLDER_USER, 0);
-		x->tx.cached_prod -= n;
-		return 0;
 	}
 	xsk_ring_prod__submit(&x->tx, n);
 	x->outstanding += n;

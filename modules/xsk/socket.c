@@ -136,6 +136,9 @@ static int try_open(struct lqos_xsk *x, const struct lqos_xsk_options *o,
 	int rc;
 
 	x->shares_queue = port;
+	if (port && ((o->multi_buffer && !port->multi_buffer) ||
+		     (o->copy == LQOS_XSK_ZEROCOPY && !port->zerocopy)))
+		return -EOPNOTSUPP;
 	rc = port ? 0 : port_new(x->umem, ifindex, queue, &port);
 	if (rc)
 		return rc;
@@ -150,6 +153,7 @@ static int try_open(struct lqos_xsk *x, const struct lqos_xsk_options *o,
 	}
 	/* libxdp leaves that out. */
 	fcntl(xsk_socket__fd(x->socket), F_SETFD, FD_CLOEXEC);
+	port->multi_buffer |= o->multi_buffer;
 	port->refs++;
 	x->port = port;
 	return 0;
@@ -188,9 +192,11 @@ static int explain(int rc, const struct lqos_xsk *x, uint32_t queue,
 		hint = ": has the interface such a queue? (ethtool -l shows "
 		       "them)";
 	else if (rc == -EOPNOTSUPP && o->copy == LQOS_XSK_ZEROCOPY)
-		hint = ": its driver has no zero-copy; choose copy";
+		hint = ": its driver has no zero-copy, or another socket has "
+		       "that queue without it; choose copy";
 	else if (rc == -EOPNOTSUPP && o->multi_buffer)
-		hint = ": no packets of several buffers there";
+		hint = ": no packets of several buffers there, or another "
+		       "socket has that queue without them";
 	else if (rc == -ENOBUFS)
 		hint = ": ulimit -l is too low, or CAP_IPC_LOCK is needed";
 	else if (rc == -ENETDOWN)
@@ -214,6 +220,8 @@ static void set_wishes(struct lqos_xsk *x, const struct lqos_xsk_options *o)
 		setsockopt(fd, SOL_XDP, MAX_TX_BUDGET, &budget, sizeof(budget));
 	if (!getsockopt(fd, SOL_XDP, XDP_OPTIONS, &options, &len))
 		x->zerocopy = options.flags & XDP_OPTIONS_ZEROCOPY;
+	x->port->zerocopy = x->zerocopy;
+	x->multi_buffer = x->port->multi_buffer;
 	if (!o->busy_poll_us)
 		return;
 	setsockopt(fd, SOL_SOCKET, PREFER_BUSY_POLL, &on, sizeof(on));
@@ -304,7 +312,8 @@ void lqos_xsk_close(struct lqos_xsk **xsk)
 	lqos_xsk_reap(x);
 	xsk_socket__delete(x->socket);
 	if (--x->port->refs) {
-		/* They still come back, by the ring of its port. */
+		/* They still come back, by the ring of its port, or with its
+		 * end. */
 		umem_pass_on(umem, held_by(HOLDER_TX, x->number),
 			     held_by(HOLDER_PORT, x->port->number));
 	} else {

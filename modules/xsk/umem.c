@@ -232,8 +232,7 @@ void umem_give(struct lqos_umem *umem, uint32_t frame, uint16_t to)
 	uint16_t from = umem->held[frame];
 	struct lqos_xsk *xsk = umem->sockets[number_of(from)];
 
-	/* One that received it may have been closed since. */
-	if (holder_of(from) == HOLDER_USER && xsk && xsk->user)
+	if (holder_of(from) <= HOLDER_USER && xsk)
 		xsk->user--;
 	umem->held[frame] = to;
 }
