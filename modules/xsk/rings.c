@@ -6,6 +6,11 @@
 
 #include "modules/xsk/parts.h"
 
+enum {
+	TX_BATCH = 32,	/* of a system call, at least */
+	LOOK_MS = 1000, /* after the device, in a wait without end */
+};
+
 /* ---- Receiving ----------------------------------------------------------- */
 
 uint32_t lqos_xsk_rx(struct lqos_xsk *x, struct lqos_xsk_frame *frames,
@@ -207,29 +212,37 @@ static uint32_t waiting(const struct lqos_xsk *x)
 
 /*
  * A call sends a batch (32 packets before Linux 6.17, and where the socket has
- * no other budget), and as many as the completion ring has room for.
+ * no other budget), and as many as the completion ring has room for.  Before
+ * 6.17 the kernel does not say what it took until it took all.
  */
 int lqos_xsk_kick(struct lqos_xsk *x)
 {
-	uint32_t left, before;
+	uint32_t left, before, unseen;
+	int rc;
 
 	if (!x->has_tx)
 		return 0;
 	left = waiting(x);
+	unseen = left / TX_BATCH;
 	while (left) {
 		if (x->need_wakeup && !xsk_ring_prod__needs_wakeup(&x->tx))
 			return 0;
 		x->stats.kicks++;
 		before = left;
-		if (sendto(lqos_xsk_fd(x), NULL, 0, MSG_DONTWAIT, NULL, 0) <
-		    0) {
-			if (errno == EBUSY)
-				x->stats.tx_dropped++; /* one, not the rest */
-			else if (errno != EAGAIN && errno != ENOBUFS)
-				return -errno;
-		}
+		rc = sendto(lqos_xsk_fd(x), NULL, 0, MSG_DONTWAIT, NULL, 0) < 0
+			     ? -errno
+			     : 0;
+		if (rc == -EBUSY)
+			x->stats.tx_dropped++; /* one, not the rest */
+		else if (rc && rc != -EAGAIN && rc != -ENOBUFS)
+			return rc;
 		left = waiting(x);
-		if (left == before)
+		if (left != before || rc == -EBUSY)
+			continue;
+		/* A driver that was woken takes its time. */
+		if (!rc && x->zerocopy)
+			return 0;
+		if (!(rc && unseen--))
 			return -EAGAIN;
 	}
 	return 0;
