@@ -254,16 +254,17 @@ static uint32_t reap(struct lqos_xsk *x, struct lqos_xsk_frame *frames,
 {
 	struct lqos_umem *umem = x->umem;
 	struct xsk_ring_cons *comp = &x->port->comp;
-	uint32_t at = 0, n = xsk_ring_cons__peek(comp, max, &at), i, frame;
+	uint32_t at = 0, n = xsk_ring_cons__peek(comp, max, &at);
+	uint32_t i, frame, back = 0;
 	struct lqos_xsk *owner;
 	uint64_t addr;
 
 	for (i = 0; i < n; i++) {
 		addr = *xsk_ring_cons__comp_addr(comp, at + i);
 		frame = frame_at(umem, addr);
-		if (frames)
-			frames[i] = (struct lqos_xsk_frame){.addr = addr};
-		if (frame == UINT32_MAX)
+		/* What the kernel was not given does not come back from it. */
+		if (frame == UINT32_MAX ||
+		    holder_of(umem->held[frame]) < HOLDER_PORT)
 			continue;
 		/* Sockets of a queue have the ring together. */
 		if (holder_of(umem->held[frame]) == HOLDER_TX) {
@@ -271,14 +272,17 @@ static uint32_t reap(struct lqos_xsk *x, struct lqos_xsk_frame *frames,
 			owner->outstanding--;
 			owner->stats.sent++;
 		}
-		if (frames)
+		if (frames) {
+			frames[back] = (struct lqos_xsk_frame){.addr = addr};
 			umem->held[frame] = held_by(HOLDER_USER, 0);
-		else
+		} else {
 			umem_to_pool(umem, frame);
+		}
+		back++;
 	}
 	if (n)
 		xsk_ring_cons__release(comp, n);
-	return n;
+	return back;
 }
 
 uint32_t lqos_xsk_reap(struct lqos_xsk *x)
