@@ -207,8 +207,9 @@ LQOS_API uint32_t lqos_xsk_reap_to(struct lqos_xsk *xsk,
 				   struct lqos_xsk_frame *frames, uint32_t max);
 /* Frames given to lqos_xsk_tx() that did not come back yet. */
 LQOS_API uint32_t lqos_xsk_outstanding(const struct lqos_xsk *xsk);
-/* Wait until there is something to receive: 1, 0 after ms, or -errno (-EINTR:
- * a signal). */
+/* Wait until there is something to receive: 1, 0 after ms (negative: never), or
+ * -errno (-EINTR: a signal; -ENETDOWN, from then on: the interface is gone,
+ * close the socket; a link that is only down is no error). */
 LQOS_API int lqos_xsk_wait(struct lqos_xsk *xsk, int ms);
 LQOS_API bool lqos_xsk_fill_needs_wakeup(const struct lqos_xsk *xsk);
 LQOS_API bool lqos_xsk_tx_needs_wakeup(const struct lqos_xsk *xsk);

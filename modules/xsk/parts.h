@@ -93,6 +93,7 @@ struct lqos_xsk {
 	uint32_t number;
 	uint32_t outstanding;
 	uint32_t user; /* frames received and not given away */
+	int error;     /* its device is gone: told for ever after */
 	struct lqos_xsk_stats stats;
 };
 

@@ -122,16 +122,23 @@ uint32_t lqos_xsk_refill(struct lqos_xsk *x)
 int lqos_xsk_wait(struct lqos_xsk *x, int ms)
 {
 	struct pollfd pfd = {.fd = lqos_xsk_fd(x), .events = POLLIN};
-	int rc = poll(&pfd, 1, ms), error = 0;
+	int rc, error = 0;
 	socklen_t len = sizeof(error);
 
-	if (rc < 0)
-		return -errno;
-	if (pfd.revents & (POLLERR | POLLHUP | POLLNVAL)) {
+	if (x->error)
+		return x->error;
+	do {
+		rc = poll(&pfd, 1, ms < 0 ? LOOK_MS : ms);
+		if (rc < 0)
+			return -errno;
+		if (pfd.revents & POLLIN)
+			return 1;
+		/* poll() says nothing of a device that is gone, and the socket
+		 * says it once. */
 		getsockopt(pfd.fd, SOL_SOCKET, SO_ERROR, &error, &len);
-		return error ? -error : -ENETDOWN;
-	}
-	return rc && pfd.revents & POLLIN;
+		x->error = rc && !error ? -ENETDOWN : -error;
+	} while (ms < 0 && !x->error);
+	return x->error;
 }
 
 bool lqos_xsk_fill_needs_wakeup(const struct lqos_xsk *x)
