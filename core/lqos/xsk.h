@@ -159,8 +159,13 @@ LQOS_API int lqos_xsk_open(struct lqos_umem *umem, const char *interface,
 			   uint32_t queue,
 			   const struct lqos_xsk_options *options,
 			   struct lqos_xsk **out, char *why, size_t size);
-/* All frames that the kernel had go back to the pool.  Clears *xsk, which may
- * be NULL.  Take it out of maps first, or packets to it are lost. */
+/*
+ * What is in its TX ring is sent, and waited for, but for 10 ms at most.  All
+ * frames that the kernel had go back to the pool, except that those for other
+ * sockets of its queue to receive into stay there, and what the kernel did not
+ * take comes back with the last of them.  Clears *xsk, which may be NULL.  Take
+ * it out of maps first, or packets to it are lost.
+ */
 LQOS_API void lqos_xsk_close(struct lqos_xsk **xsk);
 
 LQOS_API int lqos_xsk_fd(const struct lqos_xsk *xsk);

@@ -14,6 +14,7 @@
 enum {
 	RING = 2048,
 	PATIENCE_MS = 2000,
+	SETTLE_MS = 10,
 	TRY_AGAIN_MS = 20,
 	/* Of later kernels: how many packets one system call sends. */
 	MAX_TX_BUDGET = 9,
@@ -299,6 +300,22 @@ static void drain_rx(struct lqos_xsk *x)
 		lqos_umem_free(x->umem, frames, n);
 }
 
+/* What is in its TX ring goes out, and what is on its way comes back: it may be
+ * read from its frame until then. */
+static void finish_tx(struct lqos_xsk *x)
+{
+	const struct timespec pause = {.tv_nsec = 1000000L};
+	int idle = 0, rc = 0;
+
+	while (x->outstanding && idle < SETTLE_MS && (!rc || rc == -EAGAIN)) {
+		rc = lqos_xsk_kick(x);
+		if (lqos_xsk_reap(x))
+			continue;
+		nanosleep(&pause, NULL);
+		idle++;
+	}
+}
+
 void lqos_xsk_close(struct lqos_xsk **xsk)
 {
 	struct lqos_xsk *x = *xsk;
@@ -309,16 +326,20 @@ void lqos_xsk_close(struct lqos_xsk **xsk)
 	*xsk = NULL;
 	umem = x->umem;
 	drain_rx(x);
+	finish_tx(x);
 	lqos_xsk_reap(x);
 	xsk_socket__delete(x->socket);
+	/* Its number may be another's soon. */
+	umem_pass_on(umem, held_by(HOLDER_USER, x->number),
+		     held_by(HOLDER_USER, 0));
 	if (--x->port->refs) {
 		/* They still come back, by the ring of its port, or with its
 		 * end. */
 		umem_pass_on(umem, held_by(HOLDER_TX, x->number),
 			     held_by(HOLDER_PORT, x->port->number));
 	} else {
-		/* Copies are on their way, if anything, or the driver has
-		 * stopped. */
+		/* The kernel refused to send them, or found them invalid: older
+		 * ones leave those in no ring. */
 		umem_take_back(umem, held_by(HOLDER_TX, x->number));
 		port_free(umem, x->port);
 	}
