@@ -189,6 +189,12 @@ static int explain(int rc, const struct lqos_xsk *x, uint32_t queue,
 
 	if (rc == -EBUSY)
 		hint = ": another AF_XDP socket has that queue";
+	else if (rc == -EINVAL && o->multi_buffer)
+		hint = ": packets of several buffers need Linux 6.6; and has "
+		       "the interface such a queue?";
+	else if (rc == -EBADF)
+		hint = ": close the sockets that were open on it before it was "
+		       "made anew";
 	else if (rc == -EINVAL)
 		hint = ": has the interface such a queue? (ethtool -l shows "
 		       "them)";
