@@ -153,9 +153,11 @@ static __always_inline void send(struct cap_room *room, __u32 caplen, __u32 cpu)
 {
 	__u32 size = within(caplen, CAPTURE_SNAPLEN_MAX) +
 		     sizeof(struct capture_record);
+	__u64 waits = bpf_ringbuf_query(&cap_ring, BPF_RB_AVAIL_DATA);
 	__u64 flags = BPF_RB_NO_WAKEUP;
 
-	if (bpf_ringbuf_query(&cap_ring, BPF_RB_AVAIL_DATA) + size >= cap_wake)
+	/* Once on the way up: a wake-up costs as much as a hundred copies. */
+	if (waits < cap_wake && waits + size >= cap_wake)
 		flags = BPF_RB_FORCE_WAKEUP;
 	if (bpf_ringbuf_output(&cap_ring, room, size, flags))
 		count_dropped(cpu, room->record.wanted);
