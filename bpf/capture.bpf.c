@@ -149,6 +149,12 @@ static __always_inline __u32 within(__u32 n, __u32 most)
 	return n > most ? most : n;
 }
 
+/* The same of what is not 0: Linux 6.1 forgets that it was asked. */
+static __always_inline __u32 from_1_to(__u32 n, __u32 most)
+{
+	return within(n - 1, most - 1) + 1;
+}
+
 static __always_inline void send(struct cap_room *room, __u32 caplen, __u32 cpu)
 {
 	__u32 size = within(caplen, CAPTURE_SNAPLEN_MAX) +
@@ -194,8 +200,8 @@ static __always_inline void capture_xdp(struct xdp_md *ctx, __u32 on)
 	room->record.interface = ctx->ingress_ifindex;
 	room->record.len = bpf_xdp_get_buff_len(ctx);
 	n = within(cap_snaplen, room->record.len);
-	n = within(n, CAPTURE_SNAPLEN_MAX);
-	if (!n || bpf_xdp_load_bytes(ctx, 0, room->data, n)) {
+	n = n ? from_1_to(n, CAPTURE_SNAPLEN_MAX) : 1;
+	if (bpf_xdp_load_bytes(ctx, 0, room->data, n)) {
 		count_dropped(cpu, wanted);
 		return;
 	}
@@ -217,11 +223,12 @@ static __always_inline int load_tagged(struct __sk_buff *skb, __u8 *data,
 		return -1;
 	__builtin_memcpy(data + ADDRESSES, &proto, sizeof(proto));
 	__builtin_memcpy(data + ADDRESSES + sizeof(proto), &tci, sizeof(tci));
-	rest = within(n - ADDRESSES - LQOS_TAG,
-		      CAPTURE_SNAPLEN_MAX - ADDRESSES - LQOS_TAG);
-	return rest ? bpf_skb_load_bytes(skb, ADDRESSES,
-					 data + ADDRESSES + LQOS_TAG, rest)
-		    : 0;
+	rest = n - ADDRESSES - LQOS_TAG;
+	if (!rest)
+		return 0;
+	rest = from_1_to(rest, CAPTURE_SNAPLEN_MAX - ADDRESSES - LQOS_TAG);
+	return bpf_skb_load_bytes(skb, ADDRESSES, data + ADDRESSES + LQOS_TAG,
+				  rest);
 }
 
 static __always_inline void capture_tc(struct __sk_buff *skb, __u32 on)
@@ -245,9 +252,9 @@ static __always_inline void capture_tc(struct __sk_buff *skb, __u32 on)
 	/* A super-segment as it is, not as it will be on the wire. */
 	room->record.len = skb->len + tag;
 	n = within(cap_snaplen, room->record.len);
-	n = within(n, CAPTURE_SNAPLEN_MAX);
-	if (!n || (tag ? load_tagged(skb, room->data, n)
-		       : bpf_skb_load_bytes(skb, 0, room->data, n))) {
+	n = n ? from_1_to(n, CAPTURE_SNAPLEN_MAX) : 1;
+	if (tag ? load_tagged(skb, room->data, n)
+		: bpf_skb_load_bytes(skb, 0, room->data, n)) {
 		count_dropped(cpu, wanted);
 		return;
 	}

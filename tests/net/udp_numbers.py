@@ -46,12 +46,12 @@ def count(address, port):
         while True:
             seen.add(int.from_bytes(s.recv(65536)[:8], "big"))
     finally:
-        # What is in the socket still counts.
-        s.setblocking(False)
+        # What is on its way still counts.
+        s.settimeout(0.5)
         try:
             while True:
                 seen.add(int.from_bytes(s.recv(65536)[:8], "big"))
-        except BlockingIOError:
+        except TimeoutError:
             pass
         print(len(seen), flush=True)
 

@@ -38,9 +38,10 @@ tap_ini()
 	} >>"$LAB_INI"
 }
 
+# tap_daemon [MODULE]
 tap_daemon()
 {
-	daemon -M "$(so)" -m steering,throughput,lqtop,xsk,tap
+	daemon -M "$(so)" -m "steering,throughput,lqtop,xsk,tap${1:+,$1}"
 	# Sockets are opened within a second.
 	for ((i = 0; i < 50 * SLOW; i++)); do
 		[ "$(stat '.sockets | length')" -ge 2 ] && return
@@ -77,7 +78,6 @@ listen()
 
 heard()
 {
-	sleep 0.3
 	end $LISTENER
 	ARRIVED=$(tail -n 1 "$LAB_DIR/arrived")
 }
@@ -86,7 +86,7 @@ heard()
 send()
 {
 	lab_inet python3 -B "$UDP" send "${3:-$ADDRESS}" "${2:-$TAP_PORT}" \
-		"${1:-$PACKETS}" "${4:-$((20000 / PACE))}" "${5:-64}"
+		"${1:-$PACKETS}" "${4:-$((5000 / PACE))}" "${5:-64}"
 }
 
 # send_and_hear [PORT [ADDRESS]]: all there are, into ARRIVED.
@@ -118,6 +118,9 @@ takes_what_it_asked_for()
 		$((PACKETS * (64 + 42)))
 	is "$mode: ... and the core's descriptor in front" \
 		"$(global tap.described)" $PACKETS
+	is "$mode: the kernel's six counters are columns" "$(jq -r \
+		'.data.global.columns[].name' "$LAB_DIR/frame.json" |
+		grep -cE '^xsk[.](rx_(dropped|invalid|ring_full|fill_empty)|tx_(invalid|empty))$')" 6
 	is "$mode: what is given back twice is refused" \
 		"$(stat .pool.refused)" $PACKETS
 	send_and_hear $((TAP_PORT + 1))
@@ -292,6 +295,44 @@ comes_back()
 		"$AVAILABLE"
 }
 
+# A second module like it, in the same folder.
+build_second()
+{
+	local dir=$LAB_DIR/module
+
+	sed 's/"tap"/"second"/' "$NET_TOP/tests/module/tap.c" >"$dir/second.c" ||
+		return
+	# shellcheck disable=SC2046,SC2086
+	${CC:-gcc} -std=gnu11 -shared -fPIC -O2 ${CFLAGS:-} "$dir/second.c" \
+		-o "$dir/second.so" $(PKG_CONFIG_PATH=$ROOT/lib/pkgconfig \
+		pkg-config --cflags --libs lqos lqos-xsk)
+}
+
+# Two modules on the same queues, one of which gives nothing back.
+two_taps()
+{
+	lab_stop
+	check "a second module is built" build_second
+	tap_ini native prefix=$ADDRESS port=$TAP_PORT xsk.frames=2048 \
+		xsk.ring=256
+	printf '[second]\nprefix = %s\nport = %d\ndoes = hoard\n' $ADDRESS \
+		$((TAP_PORT + 1)) >>"$LAB_INI"
+	tap_daemon second
+	send_and_hear $((TAP_PORT + 1))
+	is "of two taps one keeps what it gets: none is lost" \
+		$(($(stat '.taps[1].taken') + ARRIVED)) $PACKETS
+	is "... and it is full" "$(stat '[.taps[].full] | tostring')" \
+		"[false,true]"
+	send_and_hear
+	is "... but the other gets all of its own" "$ARRIVED" 0
+	is "... from sockets of the same queues" "$(stat '.sockets |
+		group_by([.interface, .queue]) | map(length) | unique[]')" 2
+	send_and_hear $((TAP_PORT + 2))
+	is "... and what is nobody's arrives" "$ARRIVED" $PACKETS
+	is "the kernel lost none" "$(stat '[.sockets[] | .rx_dropped +
+		.rx_ring_full + .rx_fill_empty] | add')" 0
+}
+
 # refused PATTERN KEY=VALUE...
 refused()
 {
@@ -333,9 +374,10 @@ run()
 	stuck
 	by_circuit
 	comes_back
+	two_taps
 	bad_input
 	is "no sanitizer reports" "$(sanitizer_reports)" ""
 }
 
-net_begin 68
+net_begin 77
 run
