@@ -9,6 +9,7 @@
 #include "core/config.h"
 #endif
 #include "core/client.h"
+#include "core/number.h"
 #include "modules/capture/command.h"
 
 enum { EXIT_USAGE = 2, SECONDS_MAX = 604800, TIMEOUT_MAX = 3600 };
@@ -57,18 +58,14 @@ static int usage(void)
 static int read_number(const char *option, const char *text, unsigned int min,
 		       unsigned int max, unsigned int *number)
 {
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
+	int rc = core_number(text, min, max, number);
 
-	if (*text < '0' || *text > '9' || *end || value < min || value > max) {
+	if (rc)
 		fprintf(stderr,
 			"lqosctl: capture %s %s: expected a number from %u to "
 			"%u\n",
 			option, text, min, max);
-		return -EINVAL;
-	}
-	*number = (unsigned int)value;
-	return 0;
+	return rc;
 }
 
 /* Of an option with a value that has to be looked at. */

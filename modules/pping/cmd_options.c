@@ -11,6 +11,7 @@
 #endif
 #include "core/cleanup.h"
 #include "core/client.h"
+#include "core/number.h"
 #include "modules/pping/command.h"
 
 enum { SECONDS_MAX = 604800, TIMEOUT_MAX = 3600 };
@@ -81,18 +82,14 @@ static int usage(void)
 static int read_number(const char *option, const char *text, unsigned int min,
 		       unsigned int max, unsigned int *number)
 {
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
+	int rc = core_number(text, min, max, number);
 
-	if (*text < '0' || *text > '9' || *end || value < min || value > max) {
+	if (rc)
 		fprintf(stderr,
 			"lqosctl: %s %s: expected a number from %u to "
 			"%u\n",
 			option, text, min, max);
-		return -EINVAL;
-	}
-	*number = (unsigned int)value;
-	return 0;
+	return rc;
 }
 
 static int read_format(const char *text, enum pping_format *format)

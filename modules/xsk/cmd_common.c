@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "core/cleanup.h"
+#include "core/number.h"
 #include "modules/xsk/cmd_common.h"
 
 enum { RING_MAX = 1 << 17, CHUNKS_MAX = 1 << 20, NS_PER_S = 1000000000 };
@@ -57,16 +58,9 @@ int cmd_usage(const char *format, ...)
 int cmd_number(const char *option, const char *text, uint32_t min, uint32_t max,
 	       uint32_t *out)
 {
-	char *end;
-	unsigned long value;
-
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || errno || value < min ||
-	    value > max)
+	if (core_number(text, min, max, out))
 		return cmd_usage("%s %s: expected a number from %u to %u",
 				 option, text, min, max);
-	*out = (uint32_t)value;
 	return -1;
 }
 
