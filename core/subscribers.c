@@ -20,6 +20,14 @@ const struct lqos_subscriber *lqos_subscriber(struct lqos_ctx *ctx,
 	return c ? &c->s : NULL;
 }
 
+uint32_t lqos_subscriber_find(struct lqos_ctx *ctx, const char *circuit_id)
+{
+	const struct core_circuit *c =
+		core_circuit_find(ctx->core->registry, circuit_id);
+
+	return c ? c->s.slot : 0;
+}
+
 uint32_t lqos_nodes(struct lqos_ctx *ctx)
 {
 	return ctx->core->registry->network->n;

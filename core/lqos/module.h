@@ -469,6 +469,9 @@ LQOS_API uint32_t lqos_subscriber_slots(struct lqos_ctx *ctx);
 /* NULL: nobody has that slot.  Valid until the registry changes. */
 LQOS_API const struct lqos_subscriber *lqos_subscriber(struct lqos_ctx *ctx,
 						       uint32_t slot);
+/* The slot of a circuit; 0: there is none of that id. */
+LQOS_API uint32_t lqos_subscriber_find(struct lqos_ctx *ctx,
+				       const char *circuit_id);
 LQOS_API uint32_t lqos_nodes(struct lqos_ctx *ctx);
 LQOS_API const struct lqos_node *lqos_node(struct lqos_ctx *ctx, uint32_t id);
 /* In order of family, VLAN, address, length.  fn returns non-zero to stop; that

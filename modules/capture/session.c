@@ -318,15 +318,7 @@ int session_start(struct session *s, int fd, const char *target,
 
 uint32_t capture_slot_of(const struct capture *cap, const char *circuit)
 {
-	uint32_t slot, slots = lqos_subscriber_slots(cap->ctx);
-	const struct lqos_subscriber *s;
-
-	for (slot = 1; slot < slots; slot++) {
-		s = lqos_subscriber(cap->ctx, slot);
-		if (s && !strcmp(s->circuit_id, circuit))
-			return slot;
-	}
-	return UINT32_MAX;
+	return lqos_subscriber_find(cap->ctx, circuit) ?: UINT32_MAX;
 }
 
 void sessions_find_circuits(void *arg)

@@ -147,19 +147,6 @@ void xsk_rules_clear(struct lqos_xsk_tap *tap)
 
 /* ---- Publishing ---------------------------------------------------------- */
 
-static uint32_t slot_of(struct lqos_ctx *ctx, const char *circuit)
-{
-	uint32_t slots = lqos_subscriber_slots(ctx), slot;
-	const struct lqos_subscriber *s;
-
-	for (slot = 1; slot < slots; slot++) {
-		s = lqos_subscriber(ctx, slot);
-		if (s && !strcmp(s->circuit_id, circuit))
-			return slot;
-	}
-	return 0;
-}
-
 static uint32_t ifindex_of(struct lqos_ctx *ctx, const char *name)
 {
 	uint32_t i;
@@ -176,7 +163,7 @@ static bool resolve(struct lqos_ctx *ctx, const struct xsk_tap_rule *rule,
 {
 	*out = rule->rule;
 	if (rule->circuit) {
-		out->slot = slot_of(ctx, rule->circuit);
+		out->slot = lqos_subscriber_find(ctx, rule->circuit);
 		if (!out->slot)
 			return false;
 	}

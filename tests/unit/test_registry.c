@@ -29,6 +29,8 @@ static void slots_follow_the_file(void **state)
 	assert_string_equal(mapped("100.64.0.2")->device_id, "D1");
 	assert_false(mapped("100.64.0.2")->by_hand);
 	assert_null(mapped("100.64.0.4")->device_id);
+	assert_int_equal(lqos_subscriber_find(module, s->circuit_id), 1);
+	assert_int_equal(lqos_subscriber_find(module, "nobody's"), 0);
 	assert_null(lqos_subscriber(module, 4));
 	assert_null(lqos_subscriber(module, SLOTS + 1));
 	assert_null(lqos_subscriber(module, UINT32_MAX));
