@@ -45,7 +45,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct xk_counters);
-} xk_counters SEC(".maps");
+} xk_counters SEC(".maps") LQOS_FRESH;
 
 /* What the rules ask of a packet. */
 struct seen {
@@ -164,9 +164,10 @@ static __always_inline __u32 tap_of(const struct seen *s)
 	__u32 n = xk_rules.n, i;
 
 	for (i = 0; i < XK_RULES; i++) {
-		const volatile struct xk_rule *r = &xk_rules.rule[n & 1][i];
+		const volatile struct xk_rule *r =
+			&xk_rules.rule[n % XK_TABLES][i];
 
-		if (i >= n >> 1)
+		if (i >= n / XK_TABLES)
 			break;
 		if (fits(r, s))
 			return r->tap;
@@ -200,17 +201,16 @@ static __always_inline enum xk_counter take(struct xdp_md *ctx, __u32 tap,
 		return XK_TAP_FULL;
 	if (bytes > xk_mtu)
 		return XK_TOO_LONG;
+	if (bpf_redirect_map(&xk_sockets, tap * XK_PORTS + port, XDP_PASS) !=
+	    XDP_REDIRECT)
+		return XK_NO_SOCKET;
 	/* In the stack two CPUs may serve one queue. */
 	if (__sync_fetch_and_add(&credit->taken, 1) >=
 	    *(volatile __u64 *)&credit->filled) {
 		__sync_fetch_and_sub(&credit->taken, 1);
 		return XK_NO_FRAME;
 	}
-	if (bpf_redirect_map(&xk_sockets, tap * XK_PORTS + port, XDP_PASS) ==
-	    XDP_REDIRECT)
-		return XK_TAKEN;
-	__sync_fetch_and_sub(&credit->taken, 1);
-	return XK_NO_SOCKET;
+	return XK_TAKEN;
 }
 
 /* true: it went to a tap. */
@@ -237,7 +237,7 @@ static __always_inline bool taken(struct xdp_md *ctx)
 
 LQOS_INGRESS(xk_select)(struct xdp_md *ctx)
 {
-	if (xk_rules.n >> 1 && taken(ctx))
+	if (xk_rules.n >= XK_TABLES && taken(ctx))
 		return XDP_REDIRECT;
 	return lqos_next_ingress(ctx);
 }

@@ -8,6 +8,7 @@
 enum {
 	XK_TAPS = 8,
 	XK_RULES = 32,
+	XK_TABLES = 4,
 	XK_INTERFACES = 16,
 	XK_QUEUES = 64, /* of an interface; on others packets pass by */
 	XK_PORTS = XK_INTERFACES * XK_QUEUES,
@@ -31,11 +32,11 @@ struct xk_rule {
 	__u8 reserved[2];
 };
 
-/* The rules are the first n of one of two tables: user space writes the other
- * and then this. */
+/* The rules are the first of one of some tables: user space writes another and
+ * then this. */
 struct xk_rules {
-	struct xk_rule rule[2][XK_RULES];
-	__u32 n; /* count << 1 | table */
+	struct xk_rule rule[XK_TABLES][XK_RULES];
+	__u32 n; /* count * XK_TABLES + table */
 	__u32 reserved;
 };
 

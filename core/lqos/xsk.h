@@ -125,6 +125,8 @@ LQOS_API void lqos_xsk_dump(const struct lqos_umem *umem,
 
 /* ---- Sockets: one interface's queue ------------------------------------- */
 
+#define LQOS_XSK_AT_ONCE UINT32_MAX
+
 enum lqos_xsk_copy {
 	LQOS_XSK_COPY_AUTO, /* zero-copy where the driver can */
 	LQOS_XSK_COPY,
@@ -141,7 +143,7 @@ struct lqos_xsk_options {
 	/* SO_BUSY_POLL: µs, and how many packets a poll; 0: off. */
 	uint32_t busy_poll_us, busy_poll_budget;
 	/* How long to try while another socket is still leaving the queue;
-	 * 0: 2,000. */
+	 * 0: 2,000; LQOS_XSK_AT_ONCE: once. */
 	uint32_t patience_ms;
 	uintptr_t reserved[4]; /* 0 */
 };
@@ -273,11 +275,13 @@ LQOS_API void lqos_xsk_hook_close(struct lqos_xsk_hook **hook);
 /*
  * A module with .needs = "xsk" says which packets it wants, and its function
  * gets them in batches on the loop.  They are taken out of the way they were
- * on; all others go on.  The sockets below come and go with the interfaces.
+ * on; all others go on.  The sockets below come and go with the interfaces;
+ * closing one is refused.
  *
  * No packet is taken that there is no frame for: when the pool is dry, the tap
- * holds more than its share, or the daemon is stuck, packets pass by and are
- * counted.
+ * holds more than its share of what it received, or the daemon is stuck,
+ * packets pass by and are counted.  The modules of a daemon trust each other:
+ * a frame that one has is not known from one that another has.
  */
 struct lqos_xsk_tap;
 

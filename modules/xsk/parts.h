@@ -59,7 +59,8 @@ struct port {
 	struct xsk_umem *umem;
 	struct xsk_ring_prod fill;
 	struct xsk_ring_cons comp;
-	uint64_t filled; /* frames that were put into the fill ring */
+	uint64_t filled;   /* frames that were put into the fill ring */
+	uint64_t received; /* from the RX rings of its sockets */
 	/* As its first socket was opened: so are all. */
 	bool zerocopy, multi_buffer;
 };
@@ -89,6 +90,7 @@ struct lqos_xsk {
 	struct xsk_ring_cons rx;
 	struct xsk_ring_prod tx;
 	bool has_rx, has_tx, need_wakeup, multi_buffer, zerocopy, shares_queue;
+	bool kept; /* by the module xsk, and not to be closed by others */
 	char interface[IF_NAMESIZE];
 	uint32_t number;
 	uint32_t outstanding;

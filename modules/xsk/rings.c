@@ -38,6 +38,7 @@ uint32_t lqos_xsk_rx(struct lqos_xsk *x, struct lqos_xsk_frame *frames,
 	if (n)
 		xsk_ring_cons__release(&x->rx, n);
 	x->user += n;
+	x->port->received += n;
 	x->stats.received += n;
 	return n;
 }

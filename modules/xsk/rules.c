@@ -35,6 +35,10 @@ static int refuse_about(const struct lqos_xsk_rule *rule,
 				  "%s: ARP is about IPv4 addresses, ND about "
 				  "IPv6's",
 				  rule->prefix);
+	if (rule->circuit && about & LQOS_XSK_ARP)
+		return xsk_refuse(-EINVAL, why, size,
+				  "circuit %s: ARP is of no circuit",
+				  rule->circuit);
 	if (rule->port && rule->proto && rule->proto != IPPROTO_TCP &&
 	    rule->proto != IPPROTO_UDP)
 		return xsk_refuse(-EINVAL, why, size,
@@ -99,10 +103,12 @@ int xsk_rule_add(struct lqos_xsk_tap *tap, const struct lqos_xsk_rule *rule,
 	struct lqos_ip_range range = {};
 	int rc;
 
-	if (rule->prefix && lqos_ip_range_parse(rule->prefix, &range))
+	if (rule->prefix && (strchr(rule->prefix, '%') ||
+			     lqos_ip_range_parse(rule->prefix, &range)))
 		return xsk_refuse(-EINVAL, why, size,
 				  "prefix \"%s\": an address or prefix was "
-				  "expected, like 192.0.2.1 or 2001:db8::/64",
+				  "expected, like 192.0.2.1 or 2001:db8::/64, "
+				  "without a VLAN",
 				  rule->prefix);
 	rc = refuse_about(rule, &range, why, size);
 	if (rc)
@@ -175,17 +181,20 @@ static bool resolve(struct lqos_ctx *ctx, const struct xsk_tap_rule *rule,
 	return true;
 }
 
+/* Into the table that was in use longest ago: a program may still read the
+ * last ones. */
 void xsk_rules_publish(struct xsk *xsk)
 {
 	struct xk_rules *rules = (struct xk_rules *)&xsk->skel->bss->xk_rules;
-	uint32_t table = !(rules->n & 1), n = 0, i, r;
+	uint32_t table = (rules->n + 1) % XK_TABLES, n = 0, i, r;
+	struct xk_rule next[XK_RULES];
 	const struct lqos_xsk_tap *tap;
 
 	for (i = 0; i < XK_TAPS; i++) {
 		tap = xsk->taps[i];
 		for (r = 0; tap && r < tap->n_rules; r++)
-			n += resolve(xsk->ctx, &tap->rules[r],
-				     &rules->rule[table][n]);
+			n += resolve(xsk->ctx, &tap->rules[r], &next[n]);
 	}
-	__atomic_store_n(&rules->n, n << 1 | table, __ATOMIC_RELEASE);
+	memcpy(rules->rule[table], next, n * sizeof(next[0]));
+	__atomic_store_n(&rules->n, n * XK_TABLES + table, __ATOMIC_RELEASE);
 }

@@ -174,11 +174,13 @@ static int open_patiently(struct lqos_xsk *x, const struct lqos_xsk_options *o,
 {
 	const struct timespec pause = {.tv_nsec = TRY_AGAIN_MS * 1000000L};
 	uint64_t until = now_ms() + (o->patience_ms ?: PATIENCE_MS);
-	int rc;
+	int rc = try_open(x, o, ifindex, queue);
 
-	while ((rc = try_open(x, o, ifindex, queue)) == -EBUSY &&
-	       now_ms() < until)
+	while (rc == -EBUSY && o->patience_ms != LQOS_XSK_AT_ONCE &&
+	       now_ms() < until) {
 		nanosleep(&pause, NULL);
+		rc = try_open(x, o, ifindex, queue);
+	}
 	return rc;
 }
 
@@ -329,11 +331,16 @@ void lqos_xsk_close(struct lqos_xsk **xsk)
 
 	if (!x)
 		return;
-	*xsk = NULL;
 	umem = x->umem;
-	drain_rx(x);
+	if (x->kept) {
+		umem->refused++;
+		return;
+	}
+	*xsk = NULL;
 	finish_tx(x);
 	lqos_xsk_reap(x);
+	/* Last, as more may come until it is deleted. */
+	drain_rx(x);
 	xsk_socket__delete(x->socket);
 	/* Its number may be another's soon. */
 	umem_pass_on(umem, held_by(HOLDER_USER, x->number),

@@ -18,9 +18,11 @@
 #include "bpf/xsk.skel.h" /* wants bpf/xsk.h before it */
 
 enum {
-	BATCH = 64,
 	REAP_MS = 10,
 	CREDIT_PARTS = 8,
+	/* Of opening sockets: in one tick, and then it waits, at most. */
+	FAILURES = 4,
+	TRY_AGAIN_TICKS = 32,
 	/* A wake-up costs who sends more than the packet: a queue that brought
 	 * so many at a time is polled until it was quiet for so long, */
 	BUSY_FROM = 8,
@@ -47,7 +49,7 @@ static void publish_credit(const struct xsk_tap_socket *s)
 {
 	struct xsk_port *port = s->port;
 	uint64_t filled = s->xsk->port->filled;
-	uint64_t room = port->received + s->tap->xsk->rx_size;
+	uint64_t room = s->xsk->port->received + s->tap->xsk->rx_size;
 
 	/* A driver without copies takes frames before it has packets. */
 	if (lqos_xsk_is_zerocopy(s->xsk))
@@ -100,6 +102,7 @@ static void check_share(struct lqos_xsk_tap *tap)
 			"holds %u of %u frames, its share: its packets pass by "
 			"until it gives some back (lqosctl xsk stat)",
 			held, xsk->config->frames);
+		arm_reaper(xsk);
 	} else if (tap->full && held < share - share / 4) {
 		tap->full = false;
 		lqos_log(
@@ -118,9 +121,10 @@ static void check_pool(struct xsk *xsk)
 		xsk->dry = true;
 		lqos_log(xsk->ctx, LQOS_WARN,
 			 "the pool of %u frames is dry: packets pass by until "
-			 "taps give some back (lqosctl xsk stat says who has "
-			 "them)",
+			 "taps give some back (lqosctl xsk stat says where "
+			 "they are)",
 			 xsk->config->frames);
+		arm_reaper(xsk);
 	} else if (xsk->dry && available > xsk->config->frames / 8) {
 		xsk->dry = false;
 		lqos_log(xsk->ctx, LQOS_INFO, "%u frames are in the pool again",
@@ -141,12 +145,12 @@ static void refill(struct xsk_tap_socket *s)
 static uint32_t handle(struct xsk_tap_socket *s, uint32_t most)
 {
 	struct lqos_xsk_tap *tap = s->tap;
-	struct lqos_xsk_frame frames[BATCH];
-	uint32_t n = lqos_xsk_rx(s->xsk, frames, most < BATCH ? most : BATCH);
+	struct lqos_xsk_frame frames[XSK_BATCH];
+	uint32_t n = lqos_xsk_rx(s->xsk, frames,
+				 most < XSK_BATCH ? most : XSK_BATCH);
 
 	if (!n)
 		return 0;
-	s->port->received += n;
 	tap->fn(s->xsk, frames, n, tap->arg);
 	lqos_xsk_kick(s->xsk);
 	refill(s);
@@ -191,7 +195,7 @@ static void on_turn(void *arg)
 
 	s->watch = NULL; /* a timer that has run is gone */
 	do {
-		n = handle(s, BATCH);
+		n = handle(s, s->tap->budget - done);
 		done += n;
 		now = now_ns();
 		if (n)
@@ -225,6 +229,8 @@ static void on_packets(int fd, int events, void *arg)
 		wait_for_packets(s);
 }
 
+/* What is on its way comes back, and what was given back lets packets come
+ * again, with or without anything to read. */
 static void on_reap(void *arg)
 {
 	struct xsk *xsk = arg;
@@ -236,15 +242,16 @@ static void on_reap(void *arg)
 		if (!xsk->taps[i])
 			continue;
 		LIST_FOREACH(s, &xsk->taps[i]->sockets, link) {
-			if (!lqos_xsk_outstanding(s->xsk))
-				continue;
-			lqos_xsk_kick(s->xsk);
+			if (lqos_xsk_outstanding(s->xsk))
+				lqos_xsk_kick(s->xsk);
 			refill(s);
 			publish_credit(s);
 			more = more || lqos_xsk_outstanding(s->xsk);
 		}
+		check_share(xsk->taps[i]);
+		more = more || xsk->taps[i]->full;
 	}
-	if (more)
+	if (more || xsk->dry)
 		arm_reaper(xsk);
 }
 
@@ -272,18 +279,6 @@ static uint32_t map_key(const struct xsk_tap_socket *s)
 	return s->tap->number * XK_PORTS + port_at(s->interface, s->queue);
 }
 
-/* The port's credit knows of all that were received. */
-static void drain(struct xsk_tap_socket *s)
-{
-	struct lqos_xsk_frame frames[BATCH];
-	uint32_t n;
-
-	while ((n = lqos_xsk_rx(s->xsk, frames, BATCH))) {
-		lqos_umem_free(s->tap->xsk->umem, frames, n);
-		s->port->received += n;
-	}
-}
-
 static void socket_close(struct xsk_tap_socket *s, bool stopping)
 {
 	struct xsk *xsk = s->tap->xsk;
@@ -292,9 +287,9 @@ static void socket_close(struct xsk_tap_socket *s, bool stopping)
 	lqos_xsk_map_clear(map_fd(xsk), map_key(s));
 	if (!stopping)
 		lqos_watch_cancel(&s->watch);
-	drain(s);
 	if (!lqos_xsk_stats(s->xsk, &stats))
 		xsk_stats_add(&xsk->past, &stats);
+	s->xsk->kept = false;
 	lqos_xsk_close(&s->xsk);
 	s->port->sockets--;
 	LIST_REMOVE(s, link);
@@ -332,8 +327,8 @@ static int socket_open(struct lqos_xsk_tap *tap, uint32_t interface,
 			: !strcmp(copy, "zerocopy") ? LQOS_XSK_ZEROCOPY
 						    : LQOS_XSK_COPY_AUTO,
 		.busy_poll_us = xsk->config->busy_poll_us,
-		/* Tried again with the next tick. */
-		.patience_ms = 1,
+		/* Tried again with a later tick. */
+		.patience_ms = LQOS_XSK_AT_ONCE,
 	};
 	struct xsk_tap_socket *s = calloc(1, sizeof(*s));
 	int rc;
@@ -351,8 +346,8 @@ static int socket_open(struct lqos_xsk_tap *tap, uint32_t interface,
 		free(s);
 		return rc;
 	}
+	s->xsk->kept = true;
 	if (!s->port->sockets++) {
-		s->port->received = 0;
 		s->port->lost = 0;
 		s->port->taken_then = 0;
 		s->port->begun = __atomic_load_n(&s->port->credit->taken,
@@ -382,21 +377,33 @@ static struct xsk_tap_socket *find(const struct lqos_xsk_tap *tap,
 	return NULL;
 }
 
-/* Said once, and again once it was well. */
-static void open_missing(struct lqos_xsk_tap *tap, uint32_t interface,
-			 uint32_t queue)
+/*
+ * A queue that cannot be had is left alone for a while, by all taps, as each
+ * try has the kernel look at all frames: twice as long each time.  It is said
+ * once, and again once it was well.  0, or -errno.
+ */
+static int open_missing(struct lqos_xsk_tap *tap, uint32_t interface,
+			uint32_t queue)
 {
-	bool *failed = &tap->open_failed[port_at(interface, queue)];
+	struct xsk_port *port = &tap->xsk->ports[port_at(interface, queue)];
 	char why[256] = "";
-	int rc = 0;
+	int rc;
 
-	if (!find(tap, interface, queue))
-		rc = socket_open(tap, interface, queue, why, sizeof(why));
-	if (rc && !*failed)
+	if (find(tap, interface, queue))
+		return 0;
+	rc = socket_open(tap, interface, queue, why, sizeof(why));
+	if (!rc) {
+		port->pause = 0;
+		return 0;
+	}
+	if (!port->pause)
 		lqos_log(tap->ctx, LQOS_WARN,
-			 "%s; its packets pass by, trying again each second",
-			 why);
-	*failed = rc;
+			 "%s; its packets pass by, it is tried again", why);
+	port->pause = !port->pause		      ? 1
+		      : port->pause < TRY_AGAIN_TICKS ? 2 * port->pause
+						      : TRY_AGAIN_TICKS;
+	port->wait = port->pause;
+	return rc;
 }
 
 static void close_gone(struct lqos_xsk_tap *tap)
@@ -441,25 +448,35 @@ static void note_interfaces(struct xsk *xsk)
 	}
 }
 
+/* Of one interface; how often it failed. */
+static uint32_t open_queues(struct lqos_xsk_tap *tap, uint32_t interface)
+{
+	const struct xsk *xsk = tap->xsk;
+	uint32_t n = queues_of(lqos_interface(xsk->ctx, interface));
+	uint32_t queue, failed = 0;
+
+	for (queue = 0; queue < n && failed < FAILURES; queue++)
+		if (!xsk->ports[port_at(interface, queue)].wait &&
+		    open_missing(tap, interface, queue))
+			failed++;
+	return failed;
+}
+
 void xsk_sockets_follow(struct xsk *xsk)
 {
-	struct lqos_xsk_tap *tap;
-	uint32_t i, queue;
+	uint32_t failed = 0, i;
 	int t;
 
 	note_interfaces(xsk);
 	for (t = 0; t < XK_TAPS; t++) {
-		tap = xsk->taps[t];
-		if (!tap)
+		if (!xsk->taps[t])
 			continue;
-		close_gone(tap);
-		for (i = 0; i < lqos_interfaces(xsk->ctx) && i < XK_INTERFACES;
+		close_gone(xsk->taps[t]);
+		for (i = 0; i < lqos_interfaces(xsk->ctx) &&
+			    i < XK_INTERFACES && failed < FAILURES;
 		     i++)
-			for (queue = 0;
-			     queue < queues_of(lqos_interface(xsk->ctx, i)) &&
-			     lqos_interface_attached(xsk->ctx, i);
-			     queue++)
-				open_missing(tap, i, queue);
+			if (lqos_interface_attached(xsk->ctx, i))
+				failed += open_queues(xsk->taps[t], i);
 	}
 }
 
@@ -467,6 +484,10 @@ void xsk_sockets_tick(struct xsk *xsk)
 {
 	struct lqos_xsk_stats sum = xsk->past, stats;
 	struct xsk_tap_socket *s;
+
+	for (uint32_t port = 0; port < XK_PORTS; port++)
+		if (xsk->ports[port].wait)
+			xsk->ports[port].wait--;
 
 	for (int i = 0; i < XK_TAPS; i++) {
 		if (!xsk->taps[i])

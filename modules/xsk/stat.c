@@ -51,7 +51,7 @@ static const struct {
 	STAT(tx_invalid, "tx invalid", "bad descriptors in TX rings"),
 	STAT(tx_empty, "tx empty", "times a TX ring was found empty"),
 	STAT(tx_dropped, "tx drop", "not sent: the device refused them"),
-	STAT(tx_refused, "tx refused", "not sent: no packets, or not theirs"),
+	STAT(tx_refused, "tx refused", "not sent: they are no packets"),
 	STAT(kicks, "kicks", "system calls to send"),
 #undef STAT
 };
@@ -196,6 +196,16 @@ static json_t *socket_json(const struct xsk_tap_socket *s)
 	return out;
 }
 
+/* Those that somebody took from the pool, and did not receive. */
+static uint32_t umem_allocated(const struct lqos_umem *umem)
+{
+	uint32_t n = 0, i;
+
+	for (i = 0; i < umem->frames; i++)
+		n += umem->held[i] == held_by(HOLDER_USER, 0);
+	return n;
+}
+
 static json_t *pool_json(const struct xsk *xsk)
 {
 	json_t *out = json_object();
@@ -204,6 +214,8 @@ static json_t *pool_json(const struct xsk *xsk)
 			    json_integer(lqos_umem_frames(xsk->umem)));
 	json_object_set_new(out, "available",
 			    json_integer(lqos_umem_available(xsk->umem)));
+	json_object_set_new(out, "allocated",
+			    json_integer(umem_allocated(xsk->umem)));
 	json_object_set_new(out, "frame_size",
 			    json_integer(xsk->config->frame_size));
 	json_object_set_new(out, "mtu", json_integer(lqos_umem_mtu(xsk->umem)));

@@ -11,6 +11,8 @@
 
 struct xsk_bpf;
 
+enum { XSK_BATCH = 64 }; /* frames that a tap gets at a time */
+
 struct xsk_config {
 	uint32_t frames, frame_size;
 	uint32_t ring;
@@ -23,12 +25,14 @@ struct xsk_config {
 /* An interface's queue, as user space and the program see it. */
 struct xsk_port {
 	uint32_t sockets;    /* open on it */
-	uint64_t received;   /* from all their RX rings */
 	uint64_t begun;	     /* what credit->taken was when it was opened */
 	uint64_t taken_then; /* a second ago, since it was opened */
 	uint64_t lost;	     /* taken, and never out of the fill ring */
 	uint64_t credited;   /* what credit->filled says */
 	struct xk_credit *credit;
+	/* Ticks until opening one is tried again, and how many it was the last
+	 * time; 0: it is well. */
+	uint32_t wait, pause;
 };
 
 struct xsk {
@@ -80,7 +84,6 @@ struct lqos_xsk_tap {
 	struct xsk_tap_rule rules[XK_RULES];
 	uint32_t n_rules;
 	LIST_HEAD(, xsk_tap_socket) sockets;
-	bool open_failed[XK_PORTS]; /* said so */
 };
 
 /* ---- rules.c ------------------------------------------------------------ */

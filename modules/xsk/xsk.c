@@ -198,6 +198,13 @@ static int check(struct lqos_ctx *ctx, const void *arg)
 			 config->ring);
 		return -EINVAL;
 	}
+	if ((uint64_t)config->frames * config->share / 100 < XSK_BATCH) {
+		lqos_log(ctx, LQOS_ERR,
+			 "share = %u of frames = %u is less than a batch of "
+			 "%d: raise one of them",
+			 config->share, config->frames, XSK_BATCH);
+		return -EINVAL;
+	}
 	if (config->frame_size != 2048 && config->frame_size != 4096) {
 		lqos_log(ctx, LQOS_ERR,
 			 "frame_size = %u: 2048 or 4096 is needed",

@@ -184,7 +184,7 @@ static int load_xsk(struct bench *b)
 			.proto = 17,
 			.about = XK_TO,
 		};
-	b->xk->bss->xk_rules.n = n << 1;
+	b->xk->bss->xk_rules.n = n * XK_TABLES;
 	return bpf_map__set_max_entries(b->xk->maps.xk_counters, dp->cpus) ?:
 	       datapath_bind(dp, b->xk->obj) ?:
 	       xsk_bpf__load(b->xk) ?:

@@ -7,9 +7,12 @@
 #include <cmocka.h>
 #include <arpa/inet.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
+#include <linux/if_xdp.h>
 
 #include "core/lqos/module.h"
 #include "bpf/xsk.h"
@@ -85,10 +88,10 @@ static struct xk_rule rule(const char *prefix, uint8_t about, uint8_t tap)
 
 static void add(struct xk_rule r)
 {
-	uint32_t n = xk->bss->xk_rules.n >> 1;
+	uint32_t n = xk->bss->xk_rules.n / XK_TABLES;
 
 	memcpy((void *)&xk->bss->xk_rules.rule[0][n], &r, sizeof(r));
-	xk->bss->xk_rules.n = (n + 1) << 1;
+	xk->bss->xk_rules.n = (n + 1) * XK_TABLES;
 }
 
 /* ---- Packets ------------------------------------------------------------- */
@@ -116,7 +119,8 @@ static uint32_t goes(const uint8_t *data, size_t len, enum xk_counter why)
 	assert_int_equal(
 		run_xdp(dp->skel->progs.lq_from_inet, data, len, NULL, &out),
 		0);
-	assert_int_equal(out.verdict, XDP_PASS);
+	assert_int_equal(out.verdict,
+			 why == XK_TAKEN ? XDP_REDIRECT : XDP_PASS);
 	assert_int_equal(out.len, len);
 	for (tap = 0; tap < XK_TAPS; tap++)
 		if (counted(tap, why) != before[tap]) {
@@ -166,6 +170,22 @@ static uint32_t icmp_to(const char *dst, uint8_t type)
 	return tap_of(ipv6 ? "2001:db8:ffff::1" : "192.0.2.1", dst,
 		      LAYERS(P_IP, P_ICMP, P_DATA(40)), ipv6 ? 40 : 20, &type,
 		      1);
+}
+
+/* A socket for the tap: nothing gets there, as nothing is sent. */
+static int open_socket(uint32_t tap)
+{
+	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0), entries = 4;
+	uint32_t key = tap * XK_PORTS;
+
+	assert_true(fd >= 0);
+	assert_int_equal(
+		setsockopt(fd, SOL_XDP, XDP_RX_RING, &entries, sizeof(entries)),
+		0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(xk->maps.xk_sockets),
+					     &key, &fd, 0),
+			 0);
+	return fd;
 }
 
 /* ---- Tests --------------------------------------------------------------- */
@@ -369,13 +389,15 @@ static void neighbour_solicitations(void **state)
 static void why_packets_pass_by(void **state)
 {
 	struct packet p;
+	int fd;
 
 	(void)state;
 	add(rule("10.0.0.1", XK_TO, 6));
 	build(&p, "192.0.2.1", "10.0.0.1", LAYERS(P_IP, P_UDP, P_DATA(20)));
+	set_credit(0, 0);
 	assert_int_equal(goes(p.data, p.len, XK_NO_SOCKET), 6);
-	set_credit(FRAMES, FRAMES - 1);
-	assert_int_equal(goes(p.data, p.len, XK_NO_SOCKET), 6);
+	fd = open_socket(6);
+	assert_int_equal(goes(p.data, p.len, XK_NO_FRAME), 6);
 	set_credit(FRAMES, FRAMES);
 	assert_int_equal(goes(p.data, p.len, XK_NO_FRAME), 6);
 	assert_int_equal(goes(p.data, p.len, XK_NO_FRAME), 6);
@@ -388,28 +410,34 @@ static void why_packets_pass_by(void **state)
 	build(&p, "192.0.2.1", "10.0.0.1",
 	      LAYERS(P_IP, P_UDP, P_DATA(MTU - 42)));
 	assert_int_equal(p.len, MTU);
-	assert_int_equal(goes(p.data, p.len, XK_NO_SOCKET), 6);
+	assert_int_equal(goes(p.data, p.len, XK_TAKEN), 6);
 	xk->bss->xk_interfaces[0].queues = 0;
 	assert_int_equal(goes(p.data, p.len, XK_NO_SOCKET), 6);
+	close(fd);
 }
 
-/* What was counted on for a packet that was not taken is given back. */
-static void no_credit_is_lost(void **state)
+/* As many are taken as there are frames, and no more; what was counted on for
+ * one that was not taken is given back. */
+static void as_many_as_there_are_frames(void **state)
 {
 	struct xk_credit credit;
 	uint32_t port = 0;
 	struct packet p;
-	int i;
+	int i, fd;
 
 	(void)state;
 	add(rule("10.0.0.1", XK_TO, 0));
 	build(&p, "192.0.2.1", "10.0.0.1", LAYERS(P_IP, P_UDP, P_DATA(20)));
-	for (i = 0; i < 3 * FRAMES; i++)
-		assert_int_equal(goes(p.data, p.len, XK_NO_SOCKET), 0);
+	fd = open_socket(0);
+	for (i = 0; i < FRAMES; i++)
+		assert_int_equal(goes(p.data, p.len, XK_TAKEN), 0);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(goes(p.data, p.len, XK_NO_FRAME), 0);
 	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(xk->maps.xk_credits),
 					     &port, &credit),
 			 0);
-	assert_int_equal(credit.taken, 0);
+	assert_int_equal(credit.taken, FRAMES);
+	close(fd);
 }
 
 static void as_many_rules_as_there_can_be(void **state)
@@ -421,8 +449,8 @@ static void as_many_rules_as_there_can_be(void **state)
 		add(rule("192.0.2.9", XK_TO, 0));
 	add(rule("10.0.0.1", XK_TO, 1));
 	assert_int_equal(udp_to("10.0.0.1", 1), 1);
-	/* The other table has none. */
-	xk->bss->xk_rules.n |= 1;
+	/* The next table has none. */
+	xk->bss->xk_rules.n += 1;
 	assert_int_equal(udp_to("10.0.0.1", 1), NOBODY);
 }
 
@@ -444,7 +472,7 @@ int main(void)
 		TEST(arp_requests),
 		TEST(neighbour_solicitations),
 		TEST(why_packets_pass_by),
-		TEST(no_credit_is_lost),
+		TEST(as_many_as_there_are_frames),
 		TEST(as_many_rules_as_there_can_be),
 	};
 	int skip = datapath_skip();
