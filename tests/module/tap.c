@@ -16,15 +16,19 @@ struct config {
 	const char *prefix, *circuit, *interface;
 	uint32_t about, port;
 	uint32_t proto;
-	const char *does; /* count|hoard|swap */
+	const char *does; /* count|hoard|late|swap */
 	bool twice;
 };
+
+enum { LATE_MS = 5, KEPT = 4096 };
 
 struct tap {
 	struct lqos_ctx *ctx;
 	const struct config *config;
 	struct lqos_xsk_tap *tap;
 	uint64_t packets, bytes, described;
+	struct lqos_xsk_frame kept[KEPT];
+	uint32_t n_kept;
 };
 
 static const struct lqos_option options[] = {
@@ -37,9 +41,10 @@ static const struct lqos_option options[] = {
 	LQOS_OPTION(struct config, port, "0", .max = 65535, .help = "... to"),
 	LQOS_OPTION(struct config, proto, "0", .max = 255, .help = "... of"),
 	LQOS_OPTION(
-		struct config, does, "count", .choices = "count|hoard|swap",
-		.help = "count: give them back; hoard: never do; swap: send "
-			"them back to where they came from"),
+		struct config, does, "count",
+		.choices = "count|hoard|late|swap",
+		.help = "count: give them back; hoard: never do; late: after "
+			"5 ms; swap: send them to where they came from"),
 	LQOS_OPTION(struct config, twice, "no",
 		    .help = "give each back twice, which is refused"),
 	LQOS_OPTIONS_END,
@@ -63,6 +68,25 @@ static void send_back(struct lqos_xsk *xsk, struct lqos_xsk_frame *frames,
 		lqos_umem_free(umem, frames, n);
 }
 
+static void on_timer(void *arg)
+{
+	struct tap *t = arg;
+
+	lqos_umem_free(lqos_xsk_tap_umem(t->tap), t->kept, t->n_kept);
+	t->n_kept = 0;
+}
+
+/* Until on_timer(). */
+static void keep(struct tap *t, const struct lqos_xsk_frame *frames, uint32_t n)
+{
+	if (t->n_kept + n > KEPT) {
+		lqos_umem_free(lqos_xsk_tap_umem(t->tap), frames, n);
+		return;
+	}
+	memcpy(t->kept + t->n_kept, frames, n * sizeof(*frames));
+	t->n_kept += n;
+}
+
 static void on_packets(struct lqos_xsk *xsk, struct lqos_xsk_frame *frames,
 		       uint32_t n, void *arg)
 {
@@ -79,6 +103,10 @@ static void on_packets(struct lqos_xsk *xsk, struct lqos_xsk_frame *frames,
 	}
 	if (!strcmp(t->config->does, "hoard"))
 		return;
+	if (!strcmp(t->config->does, "late")) {
+		keep(t, frames, n);
+		return;
+	}
 	if (!strcmp(t->config->does, "swap")) {
 		send_back(xsk, frames, n);
 		return;
@@ -161,6 +189,8 @@ static int start(struct lqos_ctx *ctx, const void *config, void **state)
 		rc = lqos_column_add(ctx, &columns[i], t);
 	if (!rc)
 		rc = lqos_xsk_tap(ctx, 0, on_packets, t, &t->tap);
+	if (!rc)
+		rc = lqos_timer_every(ctx, LATE_MS, on_timer, t, NULL);
 	if (rc)
 		return rc;
 	rc = lqos_xsk_tap_add(t->tap, &rule, why, sizeof(why));

@@ -104,7 +104,6 @@ takes_what_it_asked_for()
 
 	tap_ini "$mode" prefix=$ADDRESS port=$TAP_PORT proto=17 twice=yes
 	tap_daemon
-	AVAILABLE=$(stat .pool.available)
 	is "$mode: sockets are open on every queue, and say how" \
 		"$(stat '[.sockets[] | .mode + " " + .copy] | unique[]')" \
 		"$mode copy"
@@ -127,9 +126,7 @@ takes_what_it_asked_for()
 	is "$mode: another port arrives" "$ARRIVED" $PACKETS
 	send_and_hear $TAP_PORT $OTHER
 	is "$mode: another address too" "$ARRIVED" $PACKETS
-	is "$mode: none was lost between" \
-		"$(stat '[.sockets[] | .rx_dropped + .rx_ring_full +
-			.rx_fill_empty] | add')" 0
+	is "$mode: none was lost between" "$(lost)" 0
 }
 
 # Packets that there is no room for pass by.
@@ -146,52 +143,71 @@ too_long()
 	is "... and are counted" "$(tap too_long)" 10
 }
 
+# lost: by the kernel, between the program and the sockets.
+lost()
+{
+	stat '[.sockets[] | .rx_dropped + .rx_ring_full + .rx_fill_empty] | add'
+}
+
 keeps_them()
 {
-	local full
+	local mode=$1 full
 
 	lab_stop
-	tap_ini native prefix=$ADDRESS port=$TAP_PORT does=hoard \
+	tap_ini "$mode" prefix=$ADDRESS port=$TAP_PORT does=hoard \
 		xsk.frames=1024 xsk.ring=256
 	tap_daemon
 	send_and_hear
 	full=$(tap tap_full)
-	at_least "a tap that gives nothing back gets its share" \
+	at_least "$mode: a tap that gives nothing back gets its share" \
 		"$(tap held)" 512
-	is "... and the others pass by: none is lost" \
+	is "$mode: ... and the others pass by: none is lost" \
 		$(($(tap taken) + ARRIVED)) $PACKETS
-	at_least "... and are counted" "$full" 1000
-	is "... all of them" "$(all_passed)" "$ARRIVED"
-	like "the log says who holds them" "$(<"$LAB_LOG")" \
+	at_least "$mode: ... and are counted" "$full" 1000
+	is "$mode: ... all of them" "$(all_passed)" "$ARRIVED"
+	like "$mode: the log says who holds them" "$(<"$LAB_LOG")" \
 		'tap: holds [0-9]+ of 1024 frames, its share: its packets pass'
-	is "xsk.stat says so" "$(tap full)" true
+	is "$mode: xsk.stat says so" "$(tap full)" true
 
 	lab_stop
-	tap_ini native prefix=$ADDRESS port=$TAP_PORT does=hoard \
+	tap_ini "$mode" prefix=$ADDRESS port=$TAP_PORT does=hoard \
 		xsk.frames=1024 xsk.ring=256 xsk.share=100
 	tap_daemon
 	send_and_hear
-	is "with all frames for it, the pool is dry" \
+	is "$mode: with all frames for it, the pool is dry" \
 		"$(stat .pool.available)" 0
-	is "... and the others pass by: none is lost" \
+	is "$mode: ... and the others pass by: none is lost" \
 		$(($(tap taken) + ARRIVED)) $PACKETS
-	is "... and are counted" "$(all_passed)" "$ARRIVED"
-	like "the log says so" "$(<"$LAB_LOG")" \
+	is "$mode: ... and are counted" "$(all_passed)" "$ARRIVED"
+	like "$mode: the log says so" "$(<"$LAB_LOG")" \
 		'the pool of 1024 frames is dry: packets pass by'
 	send_and_hear $((TAP_PORT + 1))
-	is "other packets arrive as before" "$ARRIVED" $PACKETS
-	is "the kernel never lost one for want of a frame" \
-		"$(stat '[.sockets[] | .rx_dropped + .rx_ring_full +
-			.rx_fill_empty] | add')" 0
+	is "$mode: other packets arrive as before" "$ARRIVED" $PACKETS
+	is "$mode: the kernel never lost one for want of a frame" "$(lost)" 0
+}
+
+# It gives them back, but 5 ms later, and its share is less than what comes by
+# then.
+gives_back_late()
+{
+	lab_stop
+	tap_ini native prefix=$ADDRESS port=$TAP_PORT does=late xsk.frames=256 \
+		xsk.ring=64
+	tap_daemon
+	send_and_hear
+	is "late: none is lost" $(($(tap taken) + ARRIVED)) $PACKETS
+	at_least "late: most are taken: it is not left out for long" \
+		"$(tap taken)" $((PACKETS / 2))
+	is "late: all frames are back" "$(tap held)" 0
 }
 
 # Nobody empties the rings.
 stuck()
 {
-	local taken
+	local mode=$1 taken
 
 	lab_stop
-	tap_ini native prefix=$ADDRESS port=$TAP_PORT xsk.ring=256
+	tap_ini "$mode" prefix=$ADDRESS port=$TAP_PORT xsk.ring=256
 	tap_daemon
 	listen $ADDRESS $TAP_PORT
 	kill -STOP "$LAB_DAEMON"
@@ -199,27 +215,73 @@ stuck()
 	kill -CONT "$LAB_DAEMON"
 	heard
 	taken=$(tap taken)
-	is "while the daemon is stopped, what has no frame passes by" \
+	is "$mode: while the daemon is stopped, what has no frame passes by" \
 		$((taken + ARRIVED)) $PACKETS
 	note "$taken waited for it"
-	at_least "... once the ring is full" "$ARRIVED" $((PACKETS - 1024))
+	at_least "$mode: ... once the ring is full" "$ARRIVED" \
+		$((PACKETS - 1024))
 	sleep 1
-	is "what waited is there afterwards" "$(stat '.sockets |
+	is "$mode: what waited is there afterwards" "$(stat '.sockets |
 		map(.received) | add')" "$taken"
 	send_and_hear
-	is "... and the tap works as before" "$ARRIVED" 0
-	is "the kernel lost none" "$(stat '[.sockets[] | .rx_dropped +
-		.rx_ring_full + .rx_fill_empty] | add')" 0
+	is "$mode: ... and the tap works as before" "$ARRIVED" 0
+	is "$mode: the kernel lost none" "$(lost)" 0
 
 	listen $ADDRESS $TAP_PORT
 	lab_stop KILL
 	send
 	heard
-	is "when it is killed, all pass by" "$ARRIVED" $PACKETS
+	is "$mode: when it is killed, all pass by" "$ARRIVED" $PACKETS
 	tap_daemon
+	is "$mode: the next one begins to count anew" "$(tap taken)" 0
 	send_and_hear
-	is "the next one takes them again" "$ARRIVED" 0
-	is "... with one tap" "$(stat '.taps | length')" 1
+	is "$mode: ... and takes them again" "$ARRIVED" 0
+	is "$mode: ... with one tap" "$(stat '.taps | length')" 1
+}
+
+# lend N: of all queues, credit for so many packets that no frames are there for.
+lend()
+{
+	local map=$LAB_PINS/maps/xsk/xk_credits
+
+	bpftool -j map dump pinned "$map" | jq -r --argjson n "$1" '.[] |
+		select(.formatted.value.filled > 0) |
+		[.formatted.key, .formatted.value.filled + $n,
+			.formatted.value.taken] | @tsv' |
+	python3 -c '
+import struct, subprocess, sys
+for line in sys.stdin:
+    key, filled, taken = map(int, line.split())
+    value = struct.pack("<Q56xQ56x", filled, taken)
+    subprocess.run(["bpftool", "map", "update", "pinned", sys.argv[1], "key",
+                    *map(str, struct.pack("<I", key)), "value",
+                    *map(str, value)], check=True)' "$map"
+}
+
+# What the kernel loses between the program and the socket is counted, and does
+# not count for ever as taken.
+loses_some()
+{
+	lab_stop
+	tap_ini native prefix=$ADDRESS port=$TAP_PORT xsk.ring=64
+	tap_daemon
+	kill -STOP "$LAB_DAEMON"
+	lend 500
+	result $? "credit is lent"
+	send
+	kill -CONT "$LAB_DAEMON"
+	sleep 3
+	settle
+	take_frame
+	at_least "what has credit and no frame is lost" "$(lost)" 400
+	is "... and a column says so" "$(global xsk.rx_dropped)" \
+		"$(stat '[.sockets[].rx_dropped] | add')"
+	is "... as another does of what was taken" "$(global xsk.taken)" \
+		"$(tap taken)"
+	is "... and of what was received" "$(global xsk.received)" \
+		"$(stat '[.sockets[].received] | add')"
+	send_and_hear
+	is "... and the tap works as before" "$ARRIVED" 0
 }
 
 by_circuit()
@@ -262,35 +324,36 @@ cpu_ticks()
 # An interface loses its link; it goes, and comes again with the same name.
 comes_back()
 {
-	local queues ticks
+	local mode=$1 queues ticks
 
 	lab_stop
-	tap_ini native prefix=$ADDRESS port=$TAP_PORT
+	tap_ini "$mode" prefix=$ADDRESS port=$TAP_PORT
 	tap_daemon
+	AVAILABLE=$(stat .pool.available)
 	lab_shaper ip link set inet down
 	lab_shaper ip link set inet up
 	sleep 2
 	send_and_hear
-	is "after its link was down, packets are taken" "$ARRIVED" 0
+	is "$mode: after its link was down, packets are taken" "$ARRIVED" 0
 
 	queues=$(stat '[.sockets[] | select(.interface == "inet")] | length')
 	lab_shaper ip link del inet
-	check "sockets of an interface that is gone are closed" \
+	check "$mode: sockets of an interface that is gone are closed" \
 		sockets_of inet 0
 	ticks=$(cpu_ticks)
 	sleep 2
 	[ $(($(cpu_ticks) - ticks)) -lt 60 ]
-	result $? "... and nothing turns in circles"
+	result $? "$mode: ... and nothing turns in circles"
 	lab_side inet "$LAB_NS_INET" "${LAB_CLIENTS4[0]}" \
 		"${LAB_CLIENTS6[0]}" <<<"198.51.100.1/24
 2001:db8:ffff::1/64 nodad" || bail "no new interface"
-	check "they are opened again when it comes back" \
+	check "$mode: they are opened again when it comes back" \
 		sockets_of inet "$queues"
 	sleep 2 # until its addresses are usable
 	send_and_hear
-	is "... and packets are taken" "$ARRIVED" 0
-	is "... all of them" "$(tap taken)" $((2 * PACKETS))
-	is "the pool is as full as before" \
+	is "$mode: ... and packets are taken" "$ARRIVED" 0
+	is "$mode: ... all of them" "$(tap taken)" $((2 * PACKETS))
+	is "$mode: the pool is as full as before" \
 		"$(stat '.pool.available + ([.sockets[].outstanding] | add)')" \
 		"$AVAILABLE"
 }
@@ -329,8 +392,7 @@ two_taps()
 		group_by([.interface, .queue]) | map(length) | unique[]')" 2
 	send_and_hear $((TAP_PORT + 2))
 	is "... and what is nobody's arrives" "$ARRIVED" $PACKETS
-	is "the kernel lost none" "$(stat '[.sockets[] | .rx_dropped +
-		.rx_ring_full + .rx_fill_empty] | add')" 0
+	is "the kernel lost none" "$(lost)" 0
 }
 
 # refused PATTERN KEY=VALUE...
@@ -352,6 +414,11 @@ bad_input()
 	refused 'prefix "300.1.2.3": an address or prefix was expected' \
 		prefix=300.1.2.3
 	refused 'ARP is about IPv4 addresses' prefix=2001:db8::1 about=4
+	refused 'without a VLAN' prefix=$ADDRESS%5
+	refused "circuit $CIRCUIT: ARP is of no circuit" circuit=$CIRCUIT \
+		about=5
+	refused 'share = 1 of frames = 64 is less than a batch of 64' \
+		prefix=$ADDRESS xsk.share=1 xsk.frames=64
 	refused 'port 7: protocol 1 has none' prefix=$ADDRESS port=7 proto=1
 	refused 'ring = 100: a power of two' xsk.ring=100
 	refused 'frame_size = 3000: 2048 or 4096' xsk.frame_size=3000
@@ -370,14 +437,19 @@ run()
 	lab_stop
 	takes_what_it_asked_for native
 	too_long
-	keeps_them
-	stuck
+	keeps_them generic
+	keeps_them native
+	gives_back_late
+	stuck generic
+	stuck native
+	loses_some
 	by_circuit
-	comes_back
+	comes_back generic
+	comes_back native
 	two_taps
 	bad_input
 	is "no sanitizer reports" "$(sanitizer_reports)" ""
 }
 
-net_begin 77
+net_begin 121
 run
