@@ -365,7 +365,7 @@ flood_while_stopped()
 slow_client()
 {
 	flood_while_stopped "a slow client" "" 40000
-	at_least "a slow client: loses some" "${ACCOUNT[2]}" 1000
+	at_least "a slow client: loses some" "${ACCOUNT[2]}" 100
 	check "a slow client: it is off" running_soon 0
 }
 
