@@ -5,6 +5,7 @@
 # in the stack: what it answers is right to the byte, what it does not answer is
 # the kernel's as without it, and whatever comes, every frame goes back.
 
+# shellcheck disable=SC2034 # LAB_* are for lab.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 FUZZ=100000
@@ -339,14 +340,54 @@ some_addresses()
 		'addresses: "veth1": expected an address'
 }
 
+# of_unit KEY: its value in lqosd.service.
+of_unit()
+{
+	sed -n "s/^$1=//p" "$NET_TOP/etc/lqosd.service.in"
+}
+
+# As the shipped unit runs it.
+under_systemd()
+{
+	local answered caps limit
+
+	caps=$(of_unit CapabilityBoundingSet | sed 's/ *CAP_/,+/g' |
+		tr '[:upper:]' '[:lower:]')
+	limit=(prlimit "--memlock=$(of_unit LimitMEMLOCK |
+		sed s/infinity/unlimited/)")
+	if ! "${limit[@]}" true 2>/dev/null; then
+		note "no right to raise limits: CAP_IPC_LOCK stands for that"
+		limit=()
+		caps+=,+ipc_lock
+	fi
+	LAB_UNDER=("${limit[@]}" setpriv --no-new-privs
+		--bounding-set "-all$caps" python3 -B "$NET_HERE/families.py"
+		"$(of_unit RestrictAddressFamilies)")
+	begin
+	is "lqosd.service: that is how it runs" \
+		"$(awk '/^(CapEff|Seccomp):/ { printf "%s ", $2 }' \
+			"/proc/$LAB_DAEMON/status")" \
+		"$(setpriv --bounding-set "-all$caps" \
+			awk '/^CapEff:/ { printf "%s 2 ", $2 }' /proc/self/status)"
+	answered=$(lab_inet ping -q -c 5 -i 0.01 -W 2 10.0.0.5 |
+		grep -o '5 received')
+	settle
+	is "lqosd.service: xsk and echo answer" \
+		"$answered $(count icmp)" "5 received 5"
+	lab_stop
+	is "lqosd.service: ... and end with status 0" $? 0
+	LAB_UNDER=()
+}
+
 command -v arping >/dev/null || skip_all "no arping"
 reap
-net_plan 73
+net_plan 76
 names || bail "no namespace"
 topology
 mode native TERM
 mode generic INT
 some_addresses
+under_systemd
 is "no sanitizer reports" "$(sanitizer_reports)" ""
 is "unset_veth.sh takes all of it away" \
 	"$(veth unset) $(namespaces)" "0 "
