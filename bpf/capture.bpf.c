@@ -10,7 +10,8 @@ volatile __u32 cap_on;
 volatile __u64 cap_until;
 volatile struct capture_rule cap_rules[CAPTURES];
 volatile __u32 cap_snaplen; /* the longest that one asked for */
-/* So many bytes wake user space, which looks by itself now and then. */
+/* So many bytes, a power of two, wake user space, which looks by itself now and
+ * then. */
 const volatile __u32 cap_wake = 1 << 20;
 
 struct {
@@ -160,10 +161,13 @@ static __always_inline void send(struct cap_room *room, __u32 caplen, __u32 cpu)
 	__u32 size = within(caplen, CAPTURE_SNAPLEN_MAX) +
 		     sizeof(struct capture_record);
 	__u64 waits = bpf_ringbuf_query(&cap_ring, BPF_RB_AVAIL_DATA);
+	__u64 then = waits + ((size + BPF_RINGBUF_HDR_SZ + 7) & ~7U);
 	__u64 flags = BPF_RB_NO_WAKEUP;
 
-	/* Once on the way up: a wake-up costs as much as a hundred copies. */
-	if (waits < cap_wake && waits + size >= cap_wake)
+	/* A wake-up costs as much as a hundred copies: not with each record,
+	 * but at each multiple on the way up, as CPUs that read the same can
+	 * pass one without seeing it. */
+	if ((waits ^ then) >= cap_wake)
 		flags = BPF_RB_FORCE_WAKEUP;
 	if (bpf_ringbuf_output(&cap_ring, room, size, flags))
 		count_dropped(cpu, room->record.wanted);

@@ -88,7 +88,7 @@ static void destroy_skel(void *skel)
 
 static int size_maps(struct capture *cap, uint32_t ring_kib)
 {
-	uint32_t bytes = 64 << 10;
+	uint32_t bytes = 64 << 10; /* a power of two, as cap_wake is to be */
 
 	while (bytes / 1024 < ring_kib)
 		bytes *= 2;

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <time.h>
 
 #include <bpf/bpf.h>
@@ -25,7 +26,7 @@
 #include "bpf/datapath.skel.h"
 #include "tests/bpf/probe.skel.h"
 
-enum { ALICE = 5, BOB = 6, RING = 8192, REPEAT = 200000 };
+enum { ALICE = 5, BOB = 6, RING = 8192, WAKE = RING / 4, REPEAT = 200000 };
 
 #define NS_PER_S 1000000000ULL
 
@@ -77,6 +78,7 @@ static int load(const struct datapath_knobs *knobs)
 	if (!cap || !probe)
 		return -1;
 	cap->rodata->lqos_self = 1;
+	cap->rodata->cap_wake = WAKE;
 	probe->rodata->lqos_self = 1;
 	rc = bpf_map__set_max_entries(cap->maps.cap_ring, RING) ?:
 	     bpf_map__set_max_entries(cap->maps.cap_rooms, dp->cpus) ?:
@@ -383,6 +385,53 @@ static void test_lease(void **state)
 	assert_int_equal(pass("10.0.0.1", "192.0.2.1", LQOS_UP, udp, &p), 4);
 }
 
+/* ---- When user space is woken -------------------------------------------- */
+
+/* At each quarter of the ring, as one can be missed, and nowhere else. */
+static void wakes(int epoll, uint32_t payload)
+{
+	const uint32_t layers[PACKET_LAYERS] = {P_IP, P_UDP, P_DATA(payload)};
+	struct packet_ends ends;
+	struct outcome out;
+	struct packet p;
+	size_t before, after, size;
+
+	packet_ends_set(&ends, "10.0.0.1", "192.0.2.1");
+	packet_build(&p, &ends, layers);
+	size = sizeof(got.head) + p.len + BPF_RINGBUF_HDR_SZ;
+	size = (size + 7) / 8 * 8;
+	for (before = 0; before + size < RING; before = after) {
+		struct epoll_event event;
+		bool due;
+
+		after = before + size;
+		due = before / WAKE != after / WAKE;
+		assert_int_equal(run_xdp(dp->skel->progs.lq_from_subs, p.data,
+					 p.len, NULL, &out),
+				 0);
+		if (epoll_wait(epoll, &event, 1, due ? 1000 : 0) != due)
+			fail_msg("%zu bytes and %zu more: %s", before, size,
+				 due ? "no wake-up" : "a wake-up");
+	}
+	assert_int_equal(consume(), before / size);
+}
+
+static void test_wakes(void **state)
+{
+	/* Edges: each is a wake-up. */
+	struct epoll_event edges = {.events = EPOLLIN | EPOLLET};
+	autoclose int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD,
+				   bpf_map__fd(cap->maps.cap_ring), &edges),
+			 0);
+	want_slot(0, ALICE);
+	wakes(epoll, 58);
+	wakes(epoll, 46); /* with its header it ends at the quarter */
+	wakes(epoll, 900);
+}
+
 /* ---- What it costs ------------------------------------------------------- */
 
 /* ns a run of the observe stage; the best of some. */
@@ -453,6 +502,7 @@ int main(void)
 		TEST(test_tag_beside, load_one),
 		TEST(test_full_ring, load_two),
 		TEST(test_lease, load_two),
+		TEST(test_wakes, load_two),
 		TEST(test_cost, load_two),
 	};
 	int skip = datapath_skip();
