@@ -101,6 +101,9 @@ static int catch_signals(void)
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);
 	sigaction(SIGHUP, &act, NULL);
+	/* Who has read enough of a pipe is an error of writing: there is an
+	 * account of it, too. */
+	signal(SIGPIPE, SIG_IGN);
 	return 0;
 }
 

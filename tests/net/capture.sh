@@ -186,6 +186,30 @@ $ADDRESS ICMP, length 98\$"
 	is "-w -: through a pipe" "$(grep -c "> .* UDP," "$LAB_DIR/pipe.out")" 2
 }
 
+# reader_goes ARGUMENT...: who reads what it writes.  3 tests.
+reader_goes()
+{
+	local reader
+
+	mkfifo "$LAB_DIR/fifo"
+	head -c 100 "$LAB_DIR/fifo" >"$LAB_DIR/head.out" &
+	reader=$!
+	"$ROOT/bin/lqosctl" -S "$LAB_BUS" capture $ADDRESS "$@" \
+		>"$LAB_DIR/fifo" 2>"$LAB_DIR/reader.err" </dev/null &
+	CAPTURE=$!
+	running_soon 1 || bail "no capture: $(<"$LAB_DIR/reader.err")"
+	send $ADDRESS $LAB_INET4 10 >/dev/null
+	wait $reader
+	send $ADDRESS $LAB_INET4 10 >/dev/null
+	capture_ends
+	is "the reader goes: the status" $? 1
+	is "the reader goes: why" "$(head -n 1 "$LAB_DIR/reader.err")" \
+		"lqosctl: cannot write to stdout: Broken pipe"
+	like "the reader goes: its account" "$(summary reader)" \
+		"^[0-9]+ packets captured, $CLEAN\$"
+	rm "$LAB_DIR/fifo"
+}
+
 ping_once()
 {
 	lab_subs ping -q -n -c 1 -W 5 -I "$1" "$2" >/dev/null
@@ -440,7 +464,7 @@ without_the_module()
 	lab_stop
 }
 
-net_begin 110
+net_begin 116
 [ "$(lab_cpus)" -ge 2 ] || note "one CPU: nothing is there to be put in order"
 lab_ini modules=steering,throughput,capture,lqtop
 daemon
@@ -452,6 +476,8 @@ is "the file's blocks" \
 by_tshark
 both_ways "by circuit" 1001
 limits
+reader_goes
+reader_goes -w -
 targets
 several
 refusals
