@@ -504,6 +504,21 @@ static int read_seconds(const char *option, const char *text, int max,
 	return 0;
 }
 
+/* words: a module's, which may be no more than a program's mistyped. */
+static int fail_without_daemon(const char *why, char **words)
+{
+	char path[4096];
+
+	if (!words || !words[1] ||
+	    !find_program(words[0], NULL, path, sizeof(path)))
+		return fail(why);
+	fprintf(stderr,
+		"lqosctl: %s Nor is \"%s %s\" a program: try lqosctl %s "
+		"--help\n",
+		why, words[0], words[1], words[0]);
+	return EXIT_FAILURE;
+}
+
 /* command NULL: the words are a module's. */
 static int run_with_daemon(const struct options *o,
 			   const struct command *command, char **args)
@@ -513,7 +528,7 @@ static int run_with_daemon(const struct options *o,
 	int rc;
 
 	if (client_open(&client, o->socket, why, sizeof(why)))
-		return fail(why);
+		return fail_without_daemon(why, command ? NULL : args);
 	if (!command)
 		rc = run_verb(o, client, args);
 	else if (command->method)

@@ -66,7 +66,11 @@ beside_lqosctl()
 		"7 [lqosctl-other-1][--timeout=9][-j][-v][-S][/no/bus][-y]"
 	like "a verb is the module's all the same" \
 		"$(with_programs -S /no/bus other-1 verb)" \
-		"^1 lqosctl: no lqosd listens on /no/bus"
+		"^1 lqosctl: no lqosd listens on /no/bus .*: is it running[?] \
+Nor is \"other-1 verb\" a program: try lqosctl other-1 --help\$"
+	like "... of a module without a program" \
+		"$(with_programs -S /no/bus other-2 verb)" \
+		"^1 lqosctl: no lqosd listens on /no/bus .*: is it running[?]\$"
 	is "... unless it is a program's" \
 		"$(with_programs -j other-1 run -S x)" \
 		"7 [lqosctl-other-1-run][-j][run][-S][x]"
@@ -292,7 +296,7 @@ without_daemon()
 	like "... says why" "$(<"$LAB_DIR/err")" "^xdp_pping: no lqosd listens"
 }
 
-net_plan 45
+net_plan 46
 network || bail "no network"
 programs || bail "no programs"
 beside_lqosctl
