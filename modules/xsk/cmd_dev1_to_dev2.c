@@ -150,7 +150,7 @@ static bool send_some(struct transfer *t)
 	}
 	back = lqos_xsk_reap(s->xsk);
 	if (back)
-		s->last = now;
+		s->last = cmd_now_ns(); /* one batch takes its time, too */
 	else if (now - s->last > PATIENCE_NS)
 		return false;
 	else
@@ -213,12 +213,12 @@ static uint32_t receive_some(struct transfer *t, int ms)
 			r->error = rc;
 		n = lqos_xsk_rx(r->xsk, frames, t->batch);
 	}
-	if (n) {
-		r->last = cmd_now_ns();
-		r->first = r->first ?: r->last;
-	}
+	if (n && !r->first)
+		r->first = cmd_now_ns();
 	for (uint32_t i = 0; i < n; i++)
 		look(t, r, &frames[i]);
+	if (n)
+		r->last = cmd_now_ns();
 	lqos_umem_free(r->umem, frames, n);
 	lqos_xsk_refill(r->xsk);
 	return n;

@@ -251,6 +251,10 @@ transfers()
 		transfer "$mode, as long as can be" $((n / 10)) --veth \
 			--mode $mode --payload 1472 --sender-chunk-size 4096
 	done
+	transfer "a batch" 10 --veth
+	is "... which takes some time, either side" "$(awk '/throughput/ {
+		n += $5 > 0 && $5 < 1000 } END { print n }' \
+			"$LAB_DIR/transfer")" 2
 	ip -n "$LAB_NS_SHAPER" link add one type veth peer name two
 	ip -n "$LAB_NS_SHAPER" link set one up
 	ip -n "$LAB_NS_SHAPER" link set two up
@@ -307,8 +311,10 @@ forward()
 
 dump()
 {
-	tool native forward --dump subs inet
-	is "--dump" "$(pings -c 1 -p 6c716f732e $B4)" "0% packet loss"
+	local mode=$1
+
+	tool "$mode" forward --dump subs inet
+	is "--dump, $mode" "$(pings -c 1 -p 6c716f732e $B4)" "0% packet loss"
 	tool_ends "... ends" INT
 	like "... shows who sends, and how much" "$(<"$LAB_DIR/tool")" \
 		"^inet -> subs: 98 bytes at 0x[0-9a-f]+"
@@ -449,6 +455,7 @@ tunnels()
 	ip -n "$LAB_NS_SHAPER" address add fd31::1/64 dev under nodad
 	ip -n "$LAB_NS_SWITCH" address add fd31::2/64 dev under nodad
 	tunnel native fd31::1 fd31::2 1398
+	tunnel generic fd31::1 fd31::2 1398
 }
 
 # ---- Bad input --------------------------------------------------------------
@@ -547,9 +554,12 @@ like_it_is_typed()
 	like "what is no command is the daemon's" \
 		"$("$ROOT/bin/lqosctl" -S /no/bus xsk stat 2>&1)" \
 		"^lqosctl: no lqosd listens on /no/bus"
+	like "... and without a daemon there is still help" \
+		"$("$ROOT/bin/lqosctl" -S /no/bus xsk helo 2>&1)" \
+		" Nor is \"xsk helo\" a program: try lqosctl xsk --help\$"
 }
 
-net_plan 180
+net_plan 194
 network || bail "no network"
 like_it_is_typed
 bad_input
@@ -557,8 +567,8 @@ hello
 transfers
 for mode in native generic; do
 	forward $mode
+	dump $mode
 done
-dump
 for mode in native generic; do
 	filter $mode
 	change_word $mode
