@@ -68,9 +68,32 @@ programs()
 	lab_shaper tc filter show dev subs egress
 }
 
-net_begin 53
+# undocumented SECTION...: options of these that lqos.ini(5) does not name.
+undocumented()
+{
+	local section option
+
+	for section; do
+		"$LQOSD" --help-config | awk -v section="[$section]" '
+		/^\[/ { mine = $1 == section; found += mine }
+		mine && match($0, /^#?[a-z0-9_]+ =/) {
+			sub(/^#/, "")
+			print $1
+		}
+		END { if (!found) print "no section " section }'
+	done | while read -r option; do
+		grep -qE "^\.(It )?Ic .*\<$option\>" "$NET_TOP/core/lqos.ini.5" ||
+			echo "$option"
+	done
+}
+
+net_begin 54
 chmod 0755 "$LAB_DIR"
 N=$(($(wc -l <"$NET_TOP/etc/lqos.ini") + 1))
+
+# ---- The manual page
+is "lqos.ini(5) names all that can be set" \
+	"$(undocumented lqosd capture echo xsk)" ""
 
 # ---- Arguments
 refused "an unknown option" 2 "unrecognized option.*--bogus" \
