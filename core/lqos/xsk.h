@@ -166,7 +166,8 @@ LQOS_API int lqos_xsk_open(struct lqos_umem *umem, const char *interface,
  * frames that the kernel had go back to the pool, except that those for other
  * sockets of its queue to receive into stay there, and what the kernel did not
  * take comes back with the last of them.  Clears *xsk, which may be NULL.  Take
- * it out of maps first, or packets to it are lost.
+ * it out of maps first: packets that come meanwhile are lost, and their frames
+ * stay away until the last socket of the queue is closed.
  */
 LQOS_API void lqos_xsk_close(struct lqos_xsk **xsk);
 
