@@ -187,7 +187,7 @@ void xsk_rules_publish(struct xsk *xsk)
 {
 	struct xk_rules *rules = (struct xk_rules *)&xsk->skel->bss->xk_rules;
 	uint32_t table = (rules->n + 1) % XK_TABLES, n = 0, i, r;
-	struct xk_rule next[XK_RULES];
+	struct xk_rule next[XK_RULES] = {};
 	const struct lqos_xsk_tap *tap;
 
 	for (i = 0; i < XK_TAPS; i++) {
