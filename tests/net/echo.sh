@@ -157,7 +157,7 @@ pings()
 # A server that only the kernel can be.
 tcp()
 {
-	local server
+	local server rc
 
 	in_background "$LAB_NS_SHAPER" iperf3 -s -1 -p 5300 >/dev/null 2>&1
 	server=$!
@@ -166,7 +166,9 @@ tcp()
 		sleep 0.05
 	done
 	lab_inet iperf3 -c "$1" -p 5300 -n 4M >/dev/null
+	rc=$?
 	end $server
+	return $rc
 }
 
 refused()
