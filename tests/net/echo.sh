@@ -306,7 +306,7 @@ mode()
 	at_least "$what: $FUZZ frames of any kind" \
 		"$(ask fuzz "$HERE" "$MAC" $FUZZ "$$")" $((FUZZ * 9 / 10))
 	at_least "$what: ... many of which come to the echo" \
-		$(($(stat '.taps[0].taken') - taken)) $((FUZZ / 10))
+		$(($(stat '.taps[0].taken') - taken)) $((FUZZ / 50))
 	is "$what: ... and the pool is as it was" "$(pool_after "$before")" \
 		"$before"
 	is "$what: ... and it goes on answering" "$(ask socket 10.0.0.5)" \
