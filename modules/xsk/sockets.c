@@ -235,6 +235,14 @@ static void on_packets(int fd, int events, void *arg)
 		wait_for_packets(s);
 }
 
+/* What a turn would do for it, where there is nothing to read. */
+static void tend(struct xsk_tap_socket *s)
+{
+	lqos_xsk_kick(s->xsk);
+	refill(s);
+	publish_credit(s);
+}
+
 /* What is on its way comes back, and what was given back lets packets come
  * again, with or without anything to read. */
 static void on_reap(void *arg)
@@ -248,10 +256,7 @@ static void on_reap(void *arg)
 		if (!xsk->taps[i])
 			continue;
 		LIST_FOREACH(s, &xsk->taps[i]->sockets, link) {
-			if (lqos_xsk_outstanding(s->xsk))
-				lqos_xsk_kick(s->xsk);
-			refill(s);
-			publish_credit(s);
+			tend(s);
 			more = more || lqos_xsk_outstanding(s->xsk);
 		}
 		check_share(xsk->taps[i]);
@@ -502,9 +507,7 @@ void xsk_sockets_tick(struct xsk *xsk)
 			if (!s->watch)
 				wait_for_packets(s);
 			find_lost(s);
-			lqos_xsk_kick(s->xsk);
-			refill(s);
-			publish_credit(s);
+			tend(s);
 			if (!lqos_xsk_stats(s->xsk, &stats))
 				xsk_stats_add(&sum, &stats);
 		}

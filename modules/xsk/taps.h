@@ -46,7 +46,8 @@ struct xsk {
 	uint32_t cpus;
 	struct xsk_port *ports; /* XK_PORTS */
 	struct lqos_xsk_tap *taps[XK_TAPS];
-	struct lqos_watch *reaper; /* while frames are on their way out */
+	/* While frames are on their way out, a tap is full or the pool dry. */
+	struct lqos_watch *reaper;
 	bool dry;
 	struct lqos_xsk_stats past; /* of sockets that were closed */
 	struct lqos_xsk_stats now;  /* of all, a second ago */
