@@ -15,6 +15,7 @@
 #include "core/client.h"
 #include "core/local.h"
 #include "core/params.h"
+#include "core/programs.h"
 #include "core/show.h"
 
 enum { EXIT_USAGE = 2, TIMEOUT = 5, TIMEOUT_MAX = 3600, BYPASS_MAX = 86400 };
@@ -315,45 +316,15 @@ static const struct command commands[] = {
 	 .local = local_doctor},
 };
 
-/* ---- Programs of modules ------------------------------------------------- */
-
-/* The program lqosctl-NAME, or lqosctl-NAME-VERB, beside this one, which a
- * module may bring.  verb: NULL for the first. */
-static bool find_program(const char *name, const char *verb, char *path,
-			 size_t size)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
-	ssize_t n = readlink("/proc/self/exe", path, size - 1);
-	char *file;
-
-	if (n <= 0 || name[strspn(name, letters)] ||
-	    (verb && verb[strspn(verb, letters)]))
-		return false;
-	path[n] = '\0';
-	file = strrchr(path, '/') + 1;
-	size -= (size_t)(file - path);
-	return (size_t)snprintf(file, size, "lqosctl-%s%s%s", name,
-				verb ? "-" : "", verb ?: "") < size &&
-	       !access(path, X_OK);
-}
-
-/* One of the commands, or short for some? */
-static bool is_builtin(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (!strncmp(commands[i].name, name, strlen(name)))
-			return true;
-	return false;
-}
+/* ---- Programs of their own ----------------------------------------------- */
 
 /*
- * A word that follows is one of the module's methods on the bus, or, where it
- * has none of that name, for the program.  Without a daemon to ask it is a
- * verb.
+ * Is a word that follows one of the module's methods on the bus?  Without a
+ * daemon to ask it is.
  */
-static bool is_verb(const struct options *o, const char *module,
-		    const char *word)
+static bool is_verb(const char *module, const char *word, void *arg)
 {
+	const struct options *o = arg;
 	struct client *client;
 	char why[512], method[96];
 	json_t *methods;
@@ -373,49 +344,28 @@ static bool is_verb(const struct options *o, const char *module,
 	return verb;
 }
 
-/* The program for NAME and what follows it. */
-static bool is_program(const struct options *o, char **args, char *path,
-		       size_t size)
+/* One of the commands, or short for some? */
+static bool is_builtin(const char *name)
 {
-	if (is_builtin(args[0]))
-		return false;
-	if (args[1] && find_program(args[0], args[1], path, size))
-		return true;
-	return find_program(args[0], NULL, path, size) &&
-	       !is_verb(o, args[0], args[1]);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strncmp(commands[i].name, name, strlen(name)))
+			return true;
+	return false;
 }
 
-/*
- * NAME and what follows it, its verb too, if there is such a program; it gets
- * the options before NAME, too.  Returns if there is none, or it cannot be run.
- */
-static int run_program(const struct options *o, char **args)
+/* Returns if there is none, or it cannot be run. */
+static int run_program(struct options *o, char **args)
 {
-	char path[4096], self[64], timeout[32];
-	const char *argv[128] = {self};
-	int argc = 1;
+	const struct program_options given = {
+		.socket = o->socket,
+		.json = o->json,
+		.verbose = o->verbose,
+		.timeout = o->timeout == TIMEOUT ? 0 : o->timeout,
+	};
 
-	if (!is_program(o, args, path, sizeof(path)))
+	if (!program_is_ours(args[0]) && is_builtin(args[0]))
 		return EXIT_SUCCESS;
-	snprintf(self, sizeof(self), "lqosctl %s", args[0]);
-	snprintf(timeout, sizeof(timeout), "--timeout=%d", o->timeout);
-	if (o->timeout != TIMEOUT)
-		argv[argc++] = timeout;
-	if (o->json)
-		argv[argc++] = "-j";
-	if (o->verbose)
-		argv[argc++] = "-v";
-	if (o->socket) {
-		argv[argc++] = "-S";
-		argv[argc++] = o->socket;
-	}
-	while (*++args && argc < (int)ARRAY_SIZE(argv) - 1)
-		argv[argc++] = *args;
-	if (*args)
-		return fail("too many arguments");
-	execv(path, (char **)argv);
-	fprintf(stderr, "lqosctl: cannot run %s: %s\n", path, strerror(errno));
-	return EXIT_FAILURE;
+	return program_run(&given, args, is_verb, o);
 }
 
 /* ---- Command line -------------------------------------------------------- */
@@ -442,6 +392,7 @@ static int help(void)
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		printf("  %-8s%-15s%s\n", commands[i].name, commands[i].args,
 		       commands[i].help);
+	programs_help();
 	printf("  MODULE VERB [VALUE | KEY=VALUE]...\n"
 	       "                         call a module's method; MODULE alone "
 	       "shows them\n"
@@ -510,7 +461,7 @@ static int fail_without_daemon(const char *why, char **words)
 	char path[4096];
 
 	if (!words || !words[1] ||
-	    !find_program(words[0], NULL, path, sizeof(path)))
+	    !program_find(words[0], NULL, path, sizeof(path)))
 		return fail(why);
 	fprintf(stderr,
 		"lqosctl: %s Nor is \"%s %s\" a program: try lqosctl %s "
