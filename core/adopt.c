@@ -11,7 +11,6 @@
 #include <sys/mman.h>
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include "core/cleanup.h"
@@ -20,8 +19,7 @@
 
 #include "bpf/datapath.skel.h"
 
-#define WHO   "datapath"
-#define FRESH "lqos:fresh" /* LQOS_FRESH of lqos/packet.bpf.h */
+#define WHO "datapath"
 
 /* As far as the kernel keeps it.  libbpf would go on with the pin's. */
 static bool same_name(int fd, const struct bpf_map *map)
@@ -99,25 +97,6 @@ int core_datapath_remember(struct core *core)
 	return 0;
 }
 
-/* Does its author say that it has to begin empty? */
-static bool is_fresh(const struct btf *btf, const char *map)
-{
-	const struct btf_type *tag, *var;
-	uint32_t id;
-
-	for (id = 1; id < btf__type_cnt(btf); id++) {
-		tag = btf__type_by_id(btf, id);
-		if (btf_kind(tag) != BTF_KIND_DECL_TAG ||
-		    strcmp(btf__name_by_offset(btf, tag->name_off), FRESH))
-			continue;
-		var = btf__type_by_id(btf, tag->type);
-		if (btf_is_var(var) &&
-		    !strcmp(btf__name_by_offset(btf, var->name_off), map))
-			return true;
-	}
-	return false;
-}
-
 /* Other types hold programs, sockets and the like, or cannot be compared; what
  * programs may only read is there for this run's settings. */
 static bool may_be_adopted(const struct bpf_object *obj,
@@ -135,7 +114,7 @@ static bool may_be_adopted(const struct bpf_object *obj,
 	case BPF_MAP_TYPE_LRU_HASH:
 	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
 	case BPF_MAP_TYPE_LPM_TRIE:
-		return !is_fresh(bpf_object__btf(obj), bpf_map__name(map));
+		return !layout_has_tag(obj, map, LAYOUT_FRESH);
 	default:
 		return false;
 	}

@@ -37,6 +37,7 @@ struct core_bus_client {
 	struct bufferevent *bev;
 	struct event *more; /* requests are left for the next wake-up */
 	uid_t uid;
+	pid_t pid; /* that connected */
 	struct core_fds fds; /* they go with the answer in the making */
 	size_t scanned;	     /* so much of the input has no newline */
 	bool paused;	     /* not read from until it has read */
@@ -110,6 +111,11 @@ static void line_left(const void *data, size_t len, void *arg)
 uid_t core_bus_client_uid(const struct core_bus_client *client)
 {
 	return client->uid;
+}
+
+pid_t core_bus_client_pid(const struct core_bus_client *client)
+{
+	return client->pid;
 }
 
 void core_bus_client_on_close(struct core_bus_client *client, client_fn fn,
@@ -442,6 +448,7 @@ static int client_new(struct core_bus *bus, int fd_)
 		return -errno;
 	client->bus = bus;
 	client->uid = cred.uid;
+	client->pid = cred.pid;
 	client->more = event_new(base, -1, 0, on_more, client);
 	if (!client->more)
 		return -ENOMEM;

@@ -340,6 +340,7 @@ struct core_bus_client; /* a connection */
 struct core_bus_client *core_call_client(struct lqos_call *call);
 /* uid of the peer (SO_PEERCRED). */
 uid_t core_bus_client_uid(const struct core_bus_client *client);
+pid_t core_bus_client_pid(const struct core_bus_client *client);
 /*
  * Called once when the client goes away, before its memory does.  One hook a
  * client: the feed's.

@@ -357,7 +357,7 @@ int core_datapath_new(struct core_datapath **out, struct core *core,
 	if (!rc)
 		rc = interface_add_columns(dp);
 	if (!rc)
-		rc = bypass_add(dp);
+		rc = bypass_add(dp) ?: grants_add_command(dp);
 	if (!rc)
 		rc = flows_add(dp);
 	if (rc) {

@@ -365,6 +365,41 @@ static inline uint32_t datapath_pow2(uint32_t n)
 	return p;
 }
 
+/* ---- maps.c: what maps and programs there are ---------------------------- */
+
+/* What may be done with a map outside the daemon; nothing less than before. */
+enum datapath_access {
+	DATAPATH_PRIVATE = 1,
+	DATAPATH_READ,
+	DATAPATH_WRITE, /* by root */
+};
+
+extern const char *const datapath_access_names[];
+
+struct datapath_map {
+	const char *module, *name;
+	int fd; /* borrowed */
+	enum datapath_access access;
+};
+
+struct datapath_program {
+	const char *module, *name;
+	int fd; /* borrowed */
+};
+
+/* All there are, the core's first; *out is the caller's: free().  Their number,
+ * or -ENOMEM. */
+ssize_t datapath_maps(const struct core_datapath *dp,
+		      struct datapath_map **out);
+ssize_t datapath_programs(const struct core_datapath *dp,
+			  struct datapath_program **out);
+
+/* ---- grants.c: their descriptors, for others ------------------------------
+ */
+
+/* Registers core.grant. */
+int grants_add_command(struct core_datapath *dp);
+
 /* ---- objects.c, status --------------------------------------------------- */
 
 /* Type and attach type of a program of that stage. */

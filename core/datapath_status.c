@@ -2,8 +2,6 @@
 /* What the bus and the metrics tell of the datapath. */
 #include <string.h>
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <jansson.h>
 
 #include "core/cleanup.h"
@@ -140,49 +138,6 @@ json_t *core_datapath_status(struct core_datapath *dp)
 		"earlier_maps", "taken_over", (int)dp->adopted, "discarded",
 		(int)dp->discarded, "counters", counters_json(dp), "flows",
 		flows_json(dp));
-}
-
-static void add_map(json_t *out, const char *module, int fd)
-{
-	struct bpf_map_info info = {};
-	uint32_t len = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		return;
-	json_array_append_new(
-		out,
-		json_pack("{s:s,s:s,s:I,s:s,s:i,s:i,s:I,s:i}", "module", module,
-			  "name", info.name, "id", (json_int_t)info.id, "type",
-			  libbpf_bpf_map_type_str(info.type) ?: "?", "key_size",
-			  (int)info.key_size, "value_size",
-			  (int)info.value_size, "max_entries",
-			  (json_int_t)info.max_entries, "flags",
-			  (int)info.map_flags));
-}
-
-static void add_maps(const struct core_datapath *dp, json_t *out,
-		     const char *module, struct bpf_object *obj)
-{
-	struct bpf_map *map;
-
-	bpf_object__for_each_map(map, obj)
-		if (bpf_map__fd(map) >= 0 &&
-		    (!strcmp(module, DATAPATH_WHO) ||
-		     datapath_core_map(dp, bpf_map__name(map)) < 0))
-			add_map(out, module, bpf_map__fd(map));
-}
-
-json_t *core_datapath_maps(struct core_datapath *dp)
-{
-	const struct datapath_object *object;
-	json_t *out = json_array();
-
-	add_maps(dp, out, DATAPATH_WHO, dp->obj);
-	if (dp->cpumap_fd >= 0)
-		add_map(out, DATAPATH_WHO, dp->cpumap_fd);
-	for (object = dp->objects; object; object = object->next)
-		add_maps(dp, out, object->ctx->name, object->obj);
-	return out;
 }
 
 /* ---- Columns ------------------------------------------------------------- */

@@ -198,3 +198,24 @@ bool layout_fits(int fd, const struct bpf_object *obj,
 	btf__free(btf);
 	return same;
 }
+
+bool layout_has_tag(const struct bpf_object *obj, const struct bpf_map *map,
+		    const char *tag)
+{
+	const struct btf *btf = bpf_object__btf(obj);
+	const struct btf_type *type, *var;
+	uint32_t id;
+
+	for (id = 1; btf && id < btf__type_cnt(btf); id++) {
+		type = btf__type_by_id(btf, id);
+		if (btf_kind(type) != BTF_KIND_DECL_TAG ||
+		    strcmp(btf__name_by_offset(btf, type->name_off), tag))
+			continue;
+		var = btf__type_by_id(btf, type->type);
+		if (btf_is_var(var) &&
+		    !strcmp(btf__name_by_offset(btf, var->name_off),
+			    bpf_map__name(map)))
+			return true;
+	}
+	return false;
+}

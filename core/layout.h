@@ -16,4 +16,13 @@ struct bpf_object;
 bool layout_fits(int fd, const struct bpf_object *obj,
 		 const struct bpf_map *map, char *why, size_t size);
 
+/* What the author of a map says of it, behind SEC(".maps"): lqos/packet.bpf.h.
+ */
+#define LAYOUT_FRESH	"lqos:fresh"
+#define LAYOUT_PRIVATE	"lqos:private"
+#define LAYOUT_WRITABLE "lqos:writable"
+
+bool layout_has_tag(const struct bpf_object *obj, const struct bpf_map *map,
+		    const char *tag);
+
 #endif /* CORE_LAYOUT_H */

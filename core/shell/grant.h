@@ -41,9 +41,10 @@ struct grant {
 struct grants {
 	struct grant *at;
 	size_t n;
+	bool borrowed; /* their descriptors are not closed with them */
 };
 
-/* Closes them all. */
+/* There may be none. */
 void grants_free(struct grants *grants);
 /* Adds a grant, whose descriptor is taken; closed on failure. */
 int grants_add(struct grants *grants, const struct grant *grant);
@@ -57,6 +58,12 @@ int grant_look(struct grant *grant);
 /* Is it open, of that kind, and does the kernel say that id?  0, -EBADF,
  * -EMEDIUMTYPE, -ESTALE: it is another one of the kind. */
 int grant_check(const struct grant *grant);
+/*
+ * The map "MODULE:NAME", or "NAME" where only one module has it.  *out is
+ * borrowed.  -ENOENT, -ENOTUNIQ, -EBADF: it is not open here; why is one line.
+ */
+int grants_find(const struct grants *grants, const char *name,
+		const struct grant **out, char *why, size_t why_size);
 
 /* The types of a map.  *out is the caller's: btf__free().  -ENOENT: it has
  * none, or they did not come with it. */
@@ -95,9 +102,9 @@ int grants_ask(struct grants *out, const struct grant_request *request,
 int grants_to_environ(const struct grants *grants, const char *prefix,
 		      char *why, size_t why_size);
 /*
- * Those that the environment names.  Their descriptors stay open when they are
- * freed.  -ENOENT: it names none; -EBADF, -EMEDIUMTYPE, -ESTALE, -EINVAL: they
- * are not what it says, and why says which.
+ * Those that the environment names; borrowed.  A descriptor that is not open
+ * here, or is not what it says, is -1.  -ENOENT: it names none; -EINVAL: it
+ * makes no sense, and why says where.
  */
 int grants_from_environ(struct grants *out, const char *prefix, char *why,
 			size_t why_size);

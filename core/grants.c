@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * grants.c - core.grant: descriptors of maps and programs, for others than the
+ * modules.
+ *
+ * Who may ask at all is who may open the bus.  A descriptor that can be written
+ * can be frozen (BPF_MAP_FREEZE), after which nobody writes that map again, so
+ * these are root's, and only of maps whose modules say so.
+ */
+#include <fnmatch.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <jansson.h>
+
+#include "core/cleanup.h"
+#include "core/datapath.h"
+
+#define WHO "core"
+
+enum {
+	VERSION = 1,
+	PATTERNS_MAX = 256,
+	PATTERN_SIZE = 128,
+	FDS_MAX = 253, /* an answer: lqos_call_fd() */
+	AUDIT_SIZE = 896,
+};
+
+struct patterns {
+	size_t n;
+	struct pattern {
+		char text[PATTERN_SIZE];
+		bool whole; /* MODULE:NAME; else either of them */
+		bool exact; /* a name, that has to be had */
+	} at[PATTERNS_MAX];
+};
+
+/* What is asked for, and what becomes of it. */
+struct grant {
+	struct lqos_call *call;
+	const struct core_datapath *dp;
+	bool write;
+	size_t from; /* so many were granted before */
+	size_t total;
+	size_t n_fds;
+	json_t *maps, *programs, *btf;
+	char audit[AUDIT_SIZE]; /* " ro a:b c:d rw e:f" */
+	const char *how;	/* of the last in there */
+	size_t untold;
+};
+
+static void grant_clear(struct grant *g)
+{
+	json_decref(g->maps);
+	json_decref(g->programs);
+	json_decref(g->btf);
+}
+
+/* ---- What is asked for --------------------------------------------------- */
+
+static int read_pattern(struct lqos_call *call, const char *key,
+			const json_t *value, struct pattern *out)
+{
+	const char *text = json_string_value(value);
+
+	if (!text || !*text)
+		return lqos_call_fail(call, -EINVAL,
+				      "%s: expected names like "
+				      "\"throughput:tp_slots\" or "
+				      "\"flow:*\"",
+				      key);
+	if (strlen(text) >= sizeof(out->text))
+		return lqos_call_fail(
+			call, -EINVAL,
+			"%s: \"%.32s...\" is longer than any name", key, text);
+	strcpy(out->text, text);
+	out->whole = strchr(text, ':') != NULL;
+	out->exact = out->whole && !text[strcspn(text, "*?[\\")];
+	return 0;
+}
+
+static int read_patterns(struct lqos_call *call, const char *key,
+			 struct patterns *out)
+{
+	const json_t *given = json_object_get(lqos_call_params(call), key);
+	const json_t *value;
+	size_t i;
+	int rc = 0;
+
+	out->n = 0;
+	if (given && !json_is_array(given))
+		return lqos_call_fail(call, -EINVAL,
+				      "%s: expected an array of names", key);
+	if (json_array_size(given) > PATTERNS_MAX)
+		return lqos_call_fail(call, -E2BIG,
+				      "%s: %zu names, at most %d are taken: "
+				      "use * in them",
+				      key, json_array_size(given),
+				      PATTERNS_MAX);
+	json_array_foreach((json_t *)given, i, value)
+		if (!rc)
+			rc = read_pattern(call, key, value, &out->at[out->n++]);
+	return rc;
+}
+
+static int read_switch(struct lqos_call *call, const char *key, bool *out)
+{
+	const json_t *given = json_object_get(lqos_call_params(call), key);
+
+	if (given && !json_is_boolean(given))
+		return lqos_call_fail(call, -EINVAL,
+				      "%s: expected true or false", key);
+	*out = json_is_true(given);
+	return 0;
+}
+
+static int read_from(struct lqos_call *call, size_t *out)
+{
+	const json_t *given = json_object_get(lqos_call_params(call), "from");
+	json_int_t from = json_integer_value(given);
+
+	if (given && (!json_is_integer(given) || from < 0 || from > INT32_MAX))
+		return lqos_call_fail(call, -EINVAL,
+				      "from: expected how many were granted "
+				      "before");
+	*out = (size_t)from;
+	return 0;
+}
+
+static bool matches(const struct pattern *pattern, const char *module,
+		    const char *name)
+{
+	char whole[2 * PATTERN_SIZE];
+
+	if (!pattern->whole)
+		return !fnmatch(pattern->text, module, 0) ||
+		       !fnmatch(pattern->text, name, 0);
+	snprintf(whole, sizeof(whole), "%s:%s", module, name);
+	return !fnmatch(pattern->text, whole, 0);
+}
+
+/* The first of the patterns that it matches; n: none. */
+static size_t first_match(const struct patterns *patterns, const char *module,
+			  const char *name)
+{
+	size_t i = 0;
+
+	while (i < patterns->n && !matches(&patterns->at[i], module, name))
+		i++;
+	return i;
+}
+
+/* ---- What is granted ----------------------------------------------------- */
+
+static void tell(struct grant *g, const char *how, const char *module,
+		 const char *name)
+{
+	size_t len = strlen(g->audit), size = sizeof(g->audit) - len;
+	bool other = how != g->how;
+
+	if (!g->untold &&
+	    snprintf(g->audit + len, size, "%s%s %s:%s", other ? " " : "",
+		     other ? how : "", module, name) < (int)size) {
+		g->how = how;
+		return;
+	}
+	g->audit[len] = '\0';
+	g->untold++;
+}
+
+static bool in_array(const json_t *array, json_int_t id)
+{
+	const json_t *value;
+	size_t i;
+
+	json_array_foreach((json_t *)array, i, value)
+		if (json_integer_value(value) == id)
+			return true;
+	return false;
+}
+
+/* One more in this answer, if it is this one's turn. */
+static bool is_due(struct grant *g, size_t fds)
+{
+	size_t done = json_array_size(g->maps) + json_array_size(g->programs);
+
+	return g->total++ == g->from + done && g->n_fds + fds <= FDS_MAX;
+}
+
+static int grant_map(struct grant *g, const struct datapath_map *map)
+{
+	LIBBPF_OPTS(bpf_get_fd_by_id_opts, read_only,
+		    .open_flags = BPF_F_RDONLY);
+	bool write = g->write && map->access == DATAPATH_WRITE;
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+	autoclose int copy = -1;
+	int rc;
+
+	if (bpf_obj_get_info_by_fd(map->fd, &info, &len))
+		return lqos_call_fail(g->call, -errno,
+				      "%s:%s: cannot look at it: %s",
+				      map->module, map->name, strerror(errno));
+	if (!is_due(g, 1 + !in_array(g->btf, info.btf_id)))
+		return 0;
+	if (!write) {
+		copy = bpf_map_get_fd_by_id_opts(info.id, &read_only);
+		if (copy < 0)
+			return lqos_call_fail(
+				g->call, copy,
+				"%s:%s: cannot open it to be read only: %s: "
+				"lqosd needs CAP_SYS_ADMIN and a descriptor "
+				"more",
+				map->module, map->name, strerror(-copy));
+	}
+	rc = lqos_call_fd(g->call, write ? map->fd : copy);
+	if (rc)
+		return rc;
+	g->n_fds++;
+	if (info.btf_id && !in_array(g->btf, info.btf_id)) {
+		json_array_append_new(g->btf, json_integer(info.btf_id));
+		g->n_fds++;
+	}
+	json_array_append_new(
+		g->maps, json_pack("{s:s,s:s,s:I,s:s}", "module", map->module,
+				   "name", map->name, "id", (json_int_t)info.id,
+				   "access", write ? "rw" : "ro"));
+	tell(g, write ? "rw" : "ro", map->module, map->name);
+	return 0;
+}
+
+static int grant_program(struct grant *g, const struct datapath_program *prog)
+{
+	struct bpf_prog_info info = {};
+	uint32_t len = sizeof(info);
+	int rc;
+
+	if (!is_due(g, 1))
+		return 0;
+	if (bpf_obj_get_info_by_fd(prog->fd, &info, &len))
+		return lqos_call_fail(
+			g->call, -errno, "%s:%s: cannot look at it: %s",
+			prog->module, prog->name, strerror(errno));
+	rc = lqos_call_fd(g->call, prog->fd);
+	if (rc)
+		return rc;
+	g->n_fds++;
+	json_array_append_new(g->programs,
+			      json_pack("{s:s,s:s,s:I}", "module", prog->module,
+					"name", prog->name, "id",
+					(json_int_t)info.id));
+	tell(g, "program", prog->module, prog->name);
+	return 0;
+}
+
+/* What only root may open by its id, and by which a map can be read. */
+static int grant_types(struct grant *g)
+{
+	const json_t *id;
+	size_t i;
+	int rc;
+
+	json_array_foreach(g->btf, i, id) {
+		autoclose int fd =
+			bpf_btf_get_fd_by_id((uint32_t)json_integer_value(id));
+
+		if (fd < 0)
+			return lqos_call_fail(g->call, fd,
+					      "the types of the maps (BTF "
+					      "%" JSON_INTEGER_FORMAT
+					      ") cannot be opened: %s",
+					      json_integer_value(id),
+					      strerror(-fd));
+		rc = lqos_call_fd(g->call, fd);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* ---- What is refused ----------------------------------------------------- */
+
+/* A name without * has to be there, and may be had. */
+static int refuse_map(struct grant *g, const struct pattern *pattern,
+		      const struct datapath_map *maps, size_t n)
+{
+	bool hidden = false;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (!matches(pattern, maps[i].module, maps[i].name))
+			continue;
+		if (maps[i].access == DATAPATH_PRIVATE) {
+			hidden = true;
+			continue;
+		}
+		if (!pattern->exact || !g->write ||
+		    maps[i].access == DATAPATH_WRITE)
+			return 0;
+		return lqos_call_fail(g->call, -EACCES,
+				      "map %s can only be read, as its module "
+				      "says: ask for it without --rw",
+				      pattern->text);
+	}
+	if (hidden)
+		return lqos_call_fail(g->call, -EACCES,
+				      "map %s is private: its module hands it "
+				      "to nobody",
+				      pattern->text);
+	return lqos_call_fail(
+		g->call, -ENOENT,
+		"no map is \"%s\": expected MODULE:MAP, or one of "
+		"them, of those that lqosctl maps shows; * may "
+		"stand for letters",
+		pattern->text);
+}
+
+static int grant_maps(struct grant *g, const struct patterns *patterns)
+{
+	autofree struct datapath_map *maps = NULL;
+	ssize_t n = datapath_maps(g->dp, &maps);
+	size_t p, i;
+	int rc = n < 0 ? (int)n : 0;
+
+	for (p = 0; p < patterns->n && !rc; p++)
+		rc = refuse_map(g, &patterns->at[p], maps, (size_t)n);
+	/* In the order they were asked for. */
+	for (p = 0; p < patterns->n && !rc; p++)
+		for (i = 0; i < (size_t)n && !rc; i++)
+			if (maps[i].access != DATAPATH_PRIVATE &&
+			    first_match(patterns, maps[i].module,
+					maps[i].name) == p)
+				rc = grant_map(g, &maps[i]);
+	return rc;
+}
+
+static int grant_programs(struct grant *g, const struct patterns *patterns)
+{
+	autofree struct datapath_program *programs = NULL;
+	ssize_t n = datapath_programs(g->dp, &programs);
+	int rc = n < 0 ? (int)n : 0;
+	size_t p, i;
+
+	for (p = 0; p < patterns->n && !rc; p++) {
+		size_t before = g->total;
+
+		for (i = 0; i < (size_t)n && !rc; i++)
+			if (first_match(patterns, programs[i].module,
+					programs[i].name) == p)
+				rc = grant_program(g, &programs[i]);
+		if (!rc && g->total == before && patterns->at[p].exact)
+			rc = lqos_call_fail(
+				g->call, -ENOENT,
+				"no program is \"%s\": expected "
+				"MODULE:PROGRAM, where * may stand for letters",
+				patterns->at[p].text);
+	}
+	return rc;
+}
+
+/* ---- core.grant ---------------------------------------------------------- */
+
+static void say(const char *fmt, ...) LQOS_PRINTF(1, 2);
+static void say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	core_vlog_unlimited(WHO, LQOS_INFO, fmt, ap);
+	va_end(ap);
+}
+
+/* A line each, whatever else is said; the process is the one that connected. */
+static void audit(const struct core_bus_client *client, const struct grant *g)
+{
+	char more[32] = "";
+
+	if (g->untold)
+		snprintf(more, sizeof(more), " and %zu more", g->untold);
+	say("granted to uid %u, pid %d:%s%s",
+	    (unsigned int)core_bus_client_uid(client),
+	    (int)core_bus_client_pid(client), g->audit, more);
+}
+
+static int check_rights(const struct grant *g, const struct patterns *programs)
+{
+	struct core_bus_client *client = core_call_client(g->call);
+	uid_t uid = client ? core_bus_client_uid(client) : 0;
+	const char *what =
+		programs->n ? "programs" : "maps that can be written";
+
+	if (!uid || (!programs->n && !g->write))
+		return 0;
+	core_log(WHO, LQOS_WARN, "refused uid %u %s", (unsigned int)uid, what);
+	return lqos_call_fail(g->call, -EPERM,
+			      "%s are root's, and you are uid %u: ask without "
+			      "%s, or use sudo",
+			      what, (unsigned int)uid,
+			      programs->n ? "--program" : "--rw");
+}
+
+static int give(struct grant *g, const struct patterns *maps,
+		const struct patterns *programs)
+{
+	struct core_bus_client *client = core_call_client(g->call);
+	int rc;
+
+	g->maps = json_array();
+	g->programs = json_array();
+	g->btf = json_array();
+	rc = grant_maps(g, maps)
+		     ?: grant_programs(g, programs)
+		     ?: grant_types(g);
+	if (rc)
+		return rc;
+	if (g->n_fds && client)
+		audit(client, g);
+	lqos_call_result(g->call,
+			 json_pack("{s:i,s:I,s:I,s:O,s:O,s:O}", "version",
+				   VERSION, "total", (json_int_t)g->total,
+				   "from", (json_int_t)g->from, "maps", g->maps,
+				   "programs", g->programs, "btf", g->btf));
+	return 0;
+}
+
+static int run_grant(struct lqos_call *call, void *arg)
+{
+	static const char *const known[] = {"maps", "programs", "write", "from",
+					    NULL};
+	autofree struct patterns *maps = calloc(2, sizeof(*maps));
+	struct patterns *programs = maps ? &maps[1] : NULL;
+	struct grant g = {.call = call, .dp = arg};
+	char why[256];
+	int rc;
+
+	if (!maps)
+		return -ENOMEM;
+	rc = lqos_params_only(lqos_call_params(call), known, why, sizeof(why));
+	if (rc)
+		return lqos_call_fail(call, rc, "%s", why);
+	rc = read_patterns(call, "maps", maps)
+		     ?: read_patterns(call, "programs", programs)
+		     ?: read_switch(call, "write", &g.write)
+		     ?: read_from(call, &g.from)
+		     ?: check_rights(&g, programs);
+	if (!rc)
+		rc = give(&g, maps, programs);
+	grant_clear(&g);
+	return rc;
+}
+
+static const struct lqos_command grant = {
+	.name = "grant",
+	.params = "{maps?: [string], programs?: [string], write?: bool, "
+		  "from?: number}",
+	.help = "Descriptors of maps and programs, with the answer: use "
+		"lqosctl exec",
+	.run = run_grant,
+};
+
+int grants_add_command(struct core_datapath *dp)
+{
+	return lqos_command_add(dp->core->ctx, &grant, dp);
+}
