@@ -37,7 +37,7 @@ struct core_bus_client {
 	struct bufferevent *bev;
 	struct event *more; /* requests are left for the next wake-up */
 	uid_t uid;
-	pid_t pid; /* that connected */
+	pid_t pid;	     /* that connected */
 	struct core_fds fds; /* they go with the answer in the making */
 	size_t scanned;	     /* so much of the input has no newline */
 	bool paused;	     /* not read from until it has read */
@@ -360,9 +360,11 @@ static void serve(struct core_bus_client *client)
 		}
 		rc = answer(client, len);
 		if (rc) {
-			core_fail("bus", rc,
-				  "cannot answer a request, closing its "
-				  "connection");
+			/* Who has gone on the way is no news. */
+			if (rc != -EPIPE)
+				core_fail("bus", rc,
+					  "cannot answer a request, closing "
+					  "its connection");
 			client_finish(client);
 			return;
 		}
