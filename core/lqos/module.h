@@ -703,6 +703,9 @@ LQOS_API int lqos_params_only(const struct json_t *params,
  * before.  LQOS_FRESH at its definition, or BPF_F_RDONLY_PROG, keeps a map from
  * it.  An array with lqos_subscriber_slots() entries is by slot: the core
  * zeroes the entry of a slot that gets a new owner.
+ *
+ * Others may read a map, by `lqosctl exec`, unless LQOS_PRIVATE is at its
+ * definition; root may write it where LQOS_WRITABLE is.
  */
 LQOS_API int lqos_bpf_prepare(struct lqos_ctx *ctx, struct bpf_object *obj);
 /*

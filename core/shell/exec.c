@@ -208,7 +208,9 @@ int main(int argc, char **argv)
 		return rc;
 	if (grants_ask(&grants, &o.request, why, sizeof(why)))
 		return fail(why);
-	if (grants_to_environ(&grants, o.prefix, why, sizeof(why)))
-		return fail(why);
-	return become(argv + optind);
+	rc = grants_to_environ(&grants, o.prefix, why, sizeof(why))
+		     ? fail(why)
+		     : become(argv + optind);
+	grants_free(&grants);
+	return rc;
 }

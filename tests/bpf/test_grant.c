@@ -225,7 +225,7 @@ static void taken(void **state)
 	autofree char *a = entry("m", "one", made.map_id[0], "ro"),
 		      *b = entry("m", "two", made.writable_id, "rw"),
 		      *c = entry("k", "run", made.program_id, NULL);
-	autofree char *maps = NULL, *btf = NULL, *first = NULL, *second = NULL;
+	autofree char *btf = NULL, *first = NULL, *second = NULL;
 	struct reply replies[] = {{.fds = {made.map[0], made.btf, -1}},
 				  {.fds = {made.writable, made.program, -1}},
 				  {}};
