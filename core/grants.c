@@ -315,21 +315,54 @@ static int refuse_map(struct grant *g, const struct pattern *pattern,
 		pattern->text);
 }
 
+/* Who asks may have hundreds of names: each is compared once. */
+static size_t *first_matches(const struct patterns *patterns, size_t n,
+			     const char *(*name_of)(const void *all, size_t i,
+						    const char **name),
+			     const void *all)
+{
+	size_t *first = calloc(n ?: 1, sizeof(*first)), i;
+	const char *module, *name;
+
+	for (i = 0; i < n && first; i++) {
+		module = name_of(all, i, &name);
+		first[i] = first_match(patterns, module, name);
+	}
+	return first;
+}
+
+static const char *map_name(const void *all, size_t i, const char **name)
+{
+	const struct datapath_map *maps = all;
+
+	*name = maps[i].name;
+	return maps[i].module;
+}
+
+static const char *program_name(const void *all, size_t i, const char **name)
+{
+	const struct datapath_program *programs = all;
+
+	*name = programs[i].name;
+	return programs[i].module;
+}
+
 static int grant_maps(struct grant *g, const struct patterns *patterns)
 {
 	autofree struct datapath_map *maps = NULL;
 	ssize_t n = datapath_maps(g->dp, &maps);
+	autofree size_t *first =
+		n < 0 ? NULL
+		      : first_matches(patterns, (size_t)n, map_name, maps);
 	size_t p, i;
-	int rc = n < 0 ? (int)n : 0;
+	int rc = first ? 0 : -ENOMEM;
 
 	for (p = 0; p < patterns->n && !rc; p++)
 		rc = refuse_map(g, &patterns->at[p], maps, (size_t)n);
 	/* In the order they were asked for. */
 	for (p = 0; p < patterns->n && !rc; p++)
 		for (i = 0; i < (size_t)n && !rc; i++)
-			if (maps[i].access != DATAPATH_PRIVATE &&
-			    first_match(patterns, maps[i].module,
-					maps[i].name) == p)
+			if (first[i] == p && maps[i].access != DATAPATH_PRIVATE)
 				rc = grant_map(g, &maps[i]);
 	return rc;
 }
@@ -338,21 +371,27 @@ static int grant_programs(struct grant *g, const struct patterns *patterns)
 {
 	autofree struct datapath_program *programs = NULL;
 	ssize_t n = datapath_programs(g->dp, &programs);
-	int rc = n < 0 ? (int)n : 0;
+	autofree size_t *first = n < 0 ? NULL
+				       : first_matches(patterns, (size_t)n,
+						       program_name, programs);
+	int rc = first ? 0 : -ENOMEM;
 	size_t p, i;
 
 	for (p = 0; p < patterns->n && !rc; p++) {
-		size_t before = g->total;
+		bool found = false;
 
-		for (i = 0; i < (size_t)n && !rc; i++)
-			if (first_match(patterns, programs[i].module,
-					programs[i].name) == p)
+		for (i = 0; i < (size_t)n && !rc; i++) {
+			found |= matches(&patterns->at[p], programs[i].module,
+					 programs[i].name);
+			if (first[i] == p)
 				rc = grant_program(g, &programs[i]);
-		if (!rc && g->total == before && patterns->at[p].exact)
+		}
+		if (!rc && !found)
 			rc = lqos_call_fail(
 				g->call, -ENOENT,
 				"no program is \"%s\": expected "
-				"MODULE:PROGRAM, where * may stand for letters",
+				"MODULE:PROGRAM, or one of them; * may stand "
+				"for letters",
 				patterns->at[p].text);
 	}
 	return rc;

@@ -179,6 +179,20 @@ static int fail(const char *why)
 	return EXIT_FAILURE;
 }
 
+/* Whoever sits there learns what he has. */
+static void greet(const struct grants *grants)
+{
+	size_t maps = 0, i;
+
+	for (i = 0; i < grants->n; i++)
+		maps += grants->at[i].kind == GRANT_MAP;
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr,
+			"lqosctl: a shell with %zu maps: \"lqosctl map list\" "
+			"shows them, \"exit\" ends it\n",
+			maps);
+}
+
 /* Returns if it cannot be run. */
 static int become(char **argv)
 {
@@ -208,6 +222,8 @@ int main(int argc, char **argv)
 		return rc;
 	if (grants_ask(&grants, &o.request, why, sizeof(why)))
 		return fail(why);
+	if (!argv[optind])
+		greet(&grants);
 	rc = grants_to_environ(&grants, o.prefix, why, sizeof(why))
 		     ? fail(why)
 		     : become(argv + optind);

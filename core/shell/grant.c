@@ -417,6 +417,10 @@ static int ask_once(struct grants *grants, struct client *client,
 			  (json_int_t)done),
 		request->timeout_ms, &json, answer.fds, &answer.n, why, size);
 
+	if (rc == -EREMOTEIO && !strncmp(why, "no method", 9))
+		snprintf(why, size,
+			 "lqosd has no maps to hand out: it runs without "
+			 "interfaces, or is older than lqosctl");
 	if (rc)
 		return rc;
 	rc = read_answer(grants, &answer, json, done, total);

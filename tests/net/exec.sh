@@ -141,6 +141,11 @@ commands()
 	is "no daemon" "$(status_of "$ROOT/bin/lqosctl" -S "$LAB_DIR/none" exec \
 		true)" 1
 	like "... says so" "$(cat "$LAB_DIR/err")" "no lqosd listens on"
+	kill -STOP "$LAB_DAEMON"
+	is "a daemon that hangs" "$(status_of exec_clean --timeout=1 true)" 1
+	kill -CONT "$LAB_DAEMON"
+	like "... is given up" "$(cat "$LAB_DIR/err")" \
+		"core.grant: no answer from lqosd in 1000 ms"
 }
 
 rights()
@@ -319,7 +324,7 @@ begin()
 	settle
 }
 
-net_begin 81
+net_begin 83
 SO=$LAB_DIR/module
 check "the module of the test is built" "$NET_TOP/tests/module/build" "$ROOT" "$SO"
 lab_ini
