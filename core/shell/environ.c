@@ -234,17 +234,37 @@ static bool is_ours(const char *variable, const char *prefix)
 	       begins(variable, "BTF=");
 }
 
-/* Else they would be strays in the command. */
-static void forget_earlier(const char *prefix)
+static bool has_fd(const struct grants *grants, int fd)
 {
-	struct grants earlier = {};
-	char name[NAME_SIZE], why[256];
 	size_t i;
 
-	if (!grants_from_environ(&earlier, prefix, why, sizeof(why))) {
-		earlier.borrowed = false;
-		grants_free(&earlier);
-	}
+	for (i = 0; i < grants->n; i++)
+		if (grants->at[i].fd == fd)
+			return true;
+	return false;
+}
+
+/* Else they would be strays in the command.  One that was closed before may
+ * have given its number to one of grants. */
+static void close_earlier(const char *prefix, const struct grants *grants)
+{
+	struct grants earlier = {};
+	char why[256];
+	size_t i;
+
+	if (grants_from_environ(&earlier, prefix, why, sizeof(why)))
+		return;
+	for (i = 0; i < earlier.n; i++)
+		if (earlier.at[i].fd >= 0 && !has_fd(grants, earlier.at[i].fd))
+			close(earlier.at[i].fd);
+	grants_free(&earlier);
+}
+
+static void unset_earlier(const char *prefix)
+{
+	char name[NAME_SIZE];
+	size_t i;
+
 	for (i = 0; environ && environ[i];) {
 		size_t len = strcspn(environ[i], "=");
 
@@ -259,13 +279,28 @@ static void forget_earlier(const char *prefix)
 	}
 }
 
-/* One descriptor that the command gets; fd: its number there. */
+/* From now on it survives an exec. */
+static int keep(struct grant *g)
+{
+	int fd;
+
+	if (g->fd >= FD_MIN)
+		return fcntl(g->fd, F_SETFD, 0) ? -errno : 0;
+	fd = fcntl(g->fd, F_DUPFD, FD_MIN);
+	if (fd < 0)
+		return -errno;
+	close(g->fd);
+	g->fd = fd;
+	return 0;
+}
+
+/* One descriptor that the command gets. */
 static int set_own(const char *prefix, const char *one, const struct grant *g,
-		   int fd, char *why, size_t why_size)
+		   char *why, size_t why_size)
 {
 	char name[NAME_SIZE], value[16];
 
-	snprintf(value, sizeof(value), "%d", fd);
+	snprintf(value, sizeof(value), "%d", g->fd);
 	if (g->kind == GRANT_MAP) {
 		snprintf(name, sizeof(name), "BPF_MAP%u", g->index);
 		if (setenv(name, value, 1))
@@ -284,23 +319,23 @@ static int set_own(const char *prefix, const char *one, const struct grant *g,
 	return setenv(name, value, 1) ? -errno : 0;
 }
 
-static void print_one(FILE *f, const struct grant *g, int fd)
+static void print_one(FILE *f, const struct grant *g)
 {
 	switch (g->kind) {
 	case GRANT_MAP:
 		fprintf(f, "%s:%s:%d:%u:%u:%u:%u:%u:%s;", g->module, g->name,
-			fd, g->id, g->type, g->key_size, g->value_size,
+			g->fd, g->id, g->type, g->key_size, g->value_size,
 			g->max_entries, g->writable ? "rw" : "ro");
 		break;
 	case GRANT_PROGRAM:
-		fprintf(f, "%s:%s:%d:%u;", g->module, g->name, fd, g->id);
+		fprintf(f, "%s:%s:%d:%u;", g->module, g->name, g->fd, g->id);
 		break;
 	case GRANT_BTF:
-		fprintf(f, "%u:%d;", g->id, fd);
+		fprintf(f, "%u:%d;", g->id, g->fd);
 	}
 }
 
-static int set_list(const struct grants *grants, const struct list *list,
+static int set_list(struct grants *grants, const struct list *list,
 		    const char *prefix, char *why, size_t why_size)
 {
 	autofree char *text = NULL;
@@ -312,19 +347,12 @@ static int set_list(const struct grants *grants, const struct list *list,
 	if (!f)
 		return -errno;
 	for (i = 0; i < grants->n && !rc; i++) {
-		const struct grant *g = &grants->at[i];
-		int fd;
+		struct grant *g = &grants->at[i];
 
 		if (g->kind != list->kind)
 			continue;
-		/* This copy alone survives the exec. */
-		fd = fcntl(g->fd, F_DUPFD, FD_MIN);
-		if (fd < 0) {
-			rc = -errno;
-			break;
-		}
-		print_one(f, g, fd);
-		rc = set_own(prefix, list->one, g, fd, why, why_size);
+		rc = keep(g) ?: set_own(prefix, list->one, g, why, why_size);
+		print_one(f, g);
 	}
 	if (fclose(f) && !rc)
 		rc = -ENOMEM;
@@ -336,15 +364,16 @@ static int set_list(const struct grants *grants, const struct list *list,
 	return setenv(name, text, 1) ? -errno : 0;
 }
 
-int grants_to_environ(const struct grants *grants, const char *prefix,
-		      char *why, size_t why_size)
+int grants_to_environ(struct grants *grants, const char *prefix, char *why,
+		      size_t why_size)
 {
 	char count[16];
 	unsigned int maps = 0;
 	size_t i;
 	int rc = 0;
 
-	forget_earlier(prefix);
+	close_earlier(prefix, grants);
+	unset_earlier(prefix);
 	for (i = 0; i < grants->n; i++)
 		maps += grants->at[i].kind == GRANT_MAP;
 	snprintf(count, sizeof(count), "%u", maps);

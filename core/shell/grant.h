@@ -96,11 +96,12 @@ int grants_ask(struct grants *out, const struct grant_request *request,
  * The environment for a command that gets them, instead of ours: PREFIX_MAPS,
  * PREFIX_MAP_<MODULE>_<NAME>, BPF_NUM_MAPS, BPF_MAP<n> as iproute2 sets them,
  * and, where there are any, PREFIX_PROGS, PREFIX_PROG_<MODULE>_<NAME> and
- * PREFIX_BTF.  What the same prefix named before goes, and is closed.
+ * PREFIX_BTF.  Their descriptors are 10 and above and survive an exec from now
+ * on.  What the same prefix named before goes, and is closed.
  * -EEXIST: two of them would have one variable, and why says which.
  */
-int grants_to_environ(const struct grants *grants, const char *prefix,
-		      char *why, size_t why_size);
+int grants_to_environ(struct grants *grants, const char *prefix, char *why,
+		      size_t why_size);
 /*
  * Those that the environment names; borrowed.  A descriptor that is not open
  * here, or is not what it says, is -1.  -ENOENT: it names none; -EINVAL: it

@@ -381,49 +381,67 @@ static void forget(void)
 		unsetenv(names[i]);
 }
 
-static void there_and_back(void **state)
+/* "m-1:NAME" and types: the caller's. */
+static struct grants two_grants(int map, const char *name)
 {
-	struct grants grants = {}, read = {};
-	struct grant one = {
-		.module = "m-1", .name = "a.map", .kind = GRANT_MAP};
+	struct grant one = {.module = "m-1", .kind = GRANT_MAP};
 	const struct grant btf = {.kind = GRANT_BTF,
 				  .id = made.btf_id,
 				  .fd = fcntl(made.btf, F_DUPFD_CLOEXEC, 0)};
+	struct grants grants = {};
+
+	strcpy(one.name, name);
+	one.fd = fcntl(map, F_DUPFD_CLOEXEC, 0);
+	assert_int_equal(grant_look(&one), 0);
+	assert_string_equal(one.name, name);
+	assert_int_equal(grants_add(&grants, &one), 0);
+	assert_int_equal(grants_add(&grants, &btf), 0);
+	return grants;
+}
+
+static void there_and_back(void **state)
+{
 	size_t before = open_fds();
+	struct grants grants = two_grants(made.map[1], "a.map"), read = {},
+		      more;
 	char text[16];
 
 	(void)state;
-	one.fd = fcntl(made.map[1], F_DUPFD_CLOEXEC, 0);
-	assert_int_equal(grant_look(&one), 0);
-	assert_string_equal(one.name, "a.map");
-	assert_int_equal(grants_add(&grants, &one), 0);
-	assert_int_equal(grants_add(&grants, &btf), 0);
 	assert_int_equal(grants_to_environ(&grants, "T", why, sizeof(why)), 0);
 	assert_string_equal(getenv("BPF_NUM_MAPS"), "1");
 	assert_string_equal(getenv("T_MAP_M_1_A_MAP"), getenv("BPF_MAP0"));
 	assert_int_equal(grants_from_environ(&read, "T", why, sizeof(why)), 0);
 	assert_int_equal(read.n, 2);
-	assert_int_equal(read.at[0].id, one.id);
+	assert_int_equal(read.at[0].id, made.map_id[1]);
 	assert_true(read.at[0].fd >= 10);
 	assert_int_equal(fcntl(read.at[0].fd, F_GETFD), 0);
 	snprintf(text, sizeof(text), "%d", read.at[0].fd);
 	assert_string_equal(text, getenv("BPF_MAP0"));
 	grants_free(&read); /* borrowed: they stay open */
-	assert_int_equal(open_fds(), before + 3);
+	assert_int_equal(open_fds(), before + 2);
 
-	/* Once more, and those of before are closed. */
-	assert_int_equal(grants_to_environ(&grants, "T", why, sizeof(why)), 0);
-	assert_int_equal(open_fds(), before + 3);
+	/* Others, and those of before are closed. */
+	more = two_grants(made.map[2], "other");
+	assert_int_equal(open_fds(), before + 4);
+	assert_int_equal(grants_to_environ(&more, "T", why, sizeof(why)), 0);
+	assert_int_equal(open_fds(), before + 2);
+	assert_null(getenv("T_MAP_M_1_A_MAP"));
+	grants_free(&more);
+	grants.borrowed = true;
+	grants_free(&grants);
 
 	/* Two of one variable. */
-	strcpy(one.name, "a_map");
-	one.fd = fcntl(made.map[2], F_DUPFD_CLOEXEC, 0);
-	one.index = 1;
-	assert_int_equal(grants_add(&grants, &one), 0);
+	grants = two_grants(made.map[1], "a.map");
+	more = two_grants(made.map[2], "a_map");
+	assert_int_equal(grants_add(&grants, &more.at[0]), 0);
 	assert_int_equal(grants_to_environ(&grants, "T", why, sizeof(why)),
 			 -EEXIST);
 	assert_non_null(strstr(why, "m-1:a_map would be T_MAP_M_1_A_MAP"));
+	close(more.at[1].fd);
+	more.borrowed = true;
+	grants_free(&more);
 	grants_free(&grants);
+	assert_int_equal(open_fds(), before);
 	forget();
 }
 
