@@ -20,6 +20,7 @@
 #include "core/client.h"
 #include "core/number.h"
 #include "core/shell/grant.h"
+#include "core/shell/tc.h"
 
 enum {
 	EXIT_USAGE = 2,
@@ -31,12 +32,13 @@ enum {
 	PREFIX_SIZE = 32,
 };
 
-enum { TIMEOUT_OPTION = 256, WRITABLE }; /* have no letters */
+enum { TIMEOUT_OPTION = 256, WRITABLE, TC_IMPORT }; /* have no letters */
 
 struct options {
 	struct grant_request request;
 	const char *maps[NAMES_MAX], *programs[NAMES_MAX];
 	const char *prefix;
+	const char *tc; /* where they come from; NULL: the daemon */
 };
 
 static const struct option long_options[] = {
@@ -44,6 +46,7 @@ static const struct option long_options[] = {
 	{"program", required_argument, NULL, 'p'},
 	{"rw", no_argument, NULL, WRITABLE},
 	{"prefix", required_argument, NULL, 'e'},
+	{"tc-import", required_argument, NULL, TC_IMPORT},
 	{"socket", required_argument, NULL, 'S'},
 	{"timeout", required_argument, NULL, TIMEOUT_OPTION},
 	{"help", no_argument, NULL, 'h'},
@@ -66,6 +69,9 @@ static int help(void)
 	       "                         these programs (root)\n"
 	       "  -e, --prefix=PREFIX    variables begin with that, not with "
 	       "LQOS\n"
+	       "      --tc-import=PATH   wait there for maps, as tc exec bpf "
+	       "import does, and\n"
+	       "                         do not ask lqosd\n"
 	       "  -S, --socket=SOCKET    lqosd's socket (%s)\n"
 	       "      --timeout=SECONDS  how long to wait for an answer (%d)\n"
 	       "  -h, --help\n"
@@ -155,6 +161,9 @@ static int read_options(struct options *o, int argc, char **argv)
 		case WRITABLE:
 			o->request.writable = true;
 			break;
+		case TC_IMPORT:
+			o->tc = optarg;
+			break;
 		case 'S':
 			o->request.socket = optarg;
 			break;
@@ -168,6 +177,13 @@ static int read_options(struct options *o, int argc, char **argv)
 				return usage();
 		}
 	}
+	if (o->tc && (o->request.n_maps || o->request.n_programs ||
+		      o->request.writable)) {
+		fprintf(stderr,
+			"lqosctl: exec --tc-import: expected no -m, -p or "
+			"--rw: who exports them says which they are\n");
+		return usage();
+	}
 	if (!o->request.n_maps && !o->request.n_programs)
 		add_name("-m", o->maps, &o->request.n_maps, "*");
 	return -1;
@@ -177,6 +193,29 @@ static int fail(const char *why)
 {
 	fprintf(stderr, "lqosctl: exec: %s\n", why);
 	return EXIT_FAILURE;
+}
+
+/* Without --timeout it waits for as long as it takes. */
+static int import(const struct options *o, struct grants *out, char *why,
+		  size_t why_size)
+{
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr,
+			"lqosctl: exec: waiting at %s: lqosctl export --tc %s "
+			"sends maps there\n",
+			o->tc, o->tc);
+	return tc_receive(o->tc, o->request.timeout_ms ?: -1, out, why,
+			  why_size);
+}
+
+static int take(struct options *o, struct grants *out, char *why,
+		size_t why_size)
+{
+	if (o->tc)
+		return import(o, out, why, why_size);
+	if (!o->request.timeout_ms)
+		o->request.timeout_ms = TIMEOUT * 1000;
+	return grants_ask(out, &o->request, why, why_size);
 }
 
 /* Whoever sits there learns what he has. */
@@ -209,8 +248,7 @@ static int become(char **argv)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.prefix = GRANT_PREFIX,
-			    .request.timeout_ms = TIMEOUT * 1000};
+	struct options o = {.prefix = GRANT_PREFIX};
 	struct grants grants;
 	char why[1024];
 	int rc;
@@ -220,7 +258,7 @@ int main(int argc, char **argv)
 	rc = read_options(&o, argc, argv);
 	if (rc >= 0)
 		return rc;
-	if (grants_ask(&grants, &o.request, why, sizeof(why)))
+	if (take(&o, &grants, why, sizeof(why)))
 		return fail(why);
 	if (!argv[optind])
 		greet(&grants);
