@@ -38,10 +38,11 @@ enum { LQOS_TCP = 6, LQOS_TCP_DOFF = 12, LQOS_UDP_HEADER = 8, LQOS_TAG = 4 };
  * the next, as where it lies hangs on a seed, or it is old at once. */
 #define LQOS_FRESH __attribute__((btf_decl_tag("lqos:fresh")))
 
-/* The same, for `lqosctl exec`: what may be done with a map outside the daemon.
- * Without a word it may be read, but for ring buffers, which have one reader. */
+/* The same, for `lqosctl exec`: handed to nobody, or to be written by root.
+ * Without a word it may be read, but for ring buffers, which have one reader.
+ */
 #define LQOS_PRIVATE  __attribute__((btf_decl_tag("lqos:private")))
-#define LQOS_WRITABLE __attribute__((btf_decl_tag("lqos:writable"))) /* by root */
+#define LQOS_WRITABLE __attribute__((btf_decl_tag("lqos:writable")))
 
 /* As map_flags of an array: its entries begin on a page, so that one of 64
  * bytes is one cache line.  Otherwise they begin behind the kernel's struct

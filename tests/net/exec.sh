@@ -27,7 +27,7 @@ judged()
 }
 
 ALL_WELL='[.count,.numbered,.named,.agrees,.btf,.programs,.distinct]'
-WELL=[true,true,true,true,true,true,true]
+WELL='[true,true,true,true,true,true,true]'
 
 # gets N ARGUMENT...: as many maps, all as they are told.  3 tests.
 gets()
@@ -52,13 +52,13 @@ nobody()
 # What exec says when it refuses.
 refusal()
 {
-	exec_clean "$@" -- true 2>&1 >/dev/null
+	exec_clean "$@" -- true 2>&1
 }
 
 nobody_refusal()
 {
 	nobody $CHILD clean "$ROOT/bin/lqosctl" -S "$LAB_BUS" exec "$@" -- true \
-		2>&1 >/dev/null
+		2>&1
 }
 
 status_of()
@@ -175,6 +175,7 @@ rights()
 
 refusals()
 {
+	mapfile -t MANY < <(printf -- '-mx\n%.0s' {1..300})
 	like "--rw of one that may only be read" \
 		"$(refusal --rw -m throughput:tp_slots)" \
 		"throughput:tp_slots can only be read.* without --rw"
@@ -198,7 +199,7 @@ refusals()
 		"may not open .*: join the group lqos or use sudo"
 	chgrp $GROUP "$LAB_BUS"
 	like "more patterns than are taken" \
-		"$(refusal $(printf -- '-m x%.0s ' {1..300}))" "at most 256"
+		"$(refusal "${MANY[@]}")" "at most 256"
 	like "fewer files than maps" "$(ulimit -n 100; refusal -m 'many:*')" \
 		"ulimit -n"
 }
@@ -259,7 +260,7 @@ restarts()
 	lab_stop
 	at_least "lqosd is stopped: what was counted last can be read" \
 		"$(reads)" $((before + 40))
-	exec {READER[1]}>&-
+	echo end >&"${READER[1]}"
 	wait "$READER_PID"
 	is "the shell ends well" $? 0
 	begin
@@ -318,6 +319,7 @@ few_files()
 
 begin()
 {
+	# shellcheck disable=SC2034
 	LAB_UNDER=(sh -c "ulimit -n $FILES; exec \"\$@\"" sh)
 	daemon -M "$ROOT/lib/lqos:$SO" -m steering,throughput,lqtop,many
 	chgrp $GROUP "$LAB_BUS"

@@ -5,7 +5,8 @@
     exec_child.py clean COMMAND...  run it without any descriptor but 0, 1, 2
     exec_child.py judge [PREFIX]    its environment and descriptors, as JSON
     exec_child.py rights NAME       look up, update, freeze, map, fetch by id
-    exec_child.py read NAME         bytes of entry 0, a line each for input's
+    exec_child.py read NAME         bytes of the entries that stdin names, a
+                                    line each, up to "end"
 """
 import ctypes
 import json
@@ -126,6 +127,8 @@ def read(name):
     key = ctypes.create_string_buffer(int(one["key"]))
     value = ctypes.create_string_buffer((int(one["value"]) + 7) // 8 * 8 * 1024)
     for line in sys.stdin:
+        if line == "end\n":
+            break
         ctypes.memset(value, 0, len(value))
         rc = LIBBPF.bpf_map_lookup_elem(
             fd, int(line).to_bytes(4, sys.byteorder), value)
