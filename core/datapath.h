@@ -387,12 +387,11 @@ struct datapath_program {
 	int fd; /* borrowed */
 };
 
-/* All there are, the core's first; *out is the caller's: free().  Their number,
- * or -ENOMEM. */
-ssize_t datapath_maps(const struct core_datapath *dp,
-		      struct datapath_map **out);
-ssize_t datapath_programs(const struct core_datapath *dp,
-			  struct datapath_program **out);
+/* All *n there are, the core's first; *out is the caller's: free(). */
+int datapath_maps(const struct core_datapath *dp, struct datapath_map **out,
+		  size_t *n);
+int datapath_programs(const struct core_datapath *dp,
+		      struct datapath_program **out, size_t *n);
 
 /* ---- grants.c: their descriptors, for others ------------------------------
  */

@@ -350,18 +350,20 @@ static const char *program_name(const void *all, size_t i, const char **name)
 static int grant_maps(struct grant *g, const struct patterns *patterns)
 {
 	autofree struct datapath_map *maps = NULL;
-	ssize_t n = datapath_maps(g->dp, &maps);
-	autofree size_t *first =
-		n < 0 ? NULL
-		      : first_matches(patterns, (size_t)n, map_name, maps);
-	size_t p, i;
-	int rc = first ? 0 : -ENOMEM;
+	autofree size_t *first = NULL;
+	size_t p, i, n = 0;
+	int rc = datapath_maps(g->dp, &maps, &n);
+
+	if (!rc)
+		first = first_matches(patterns, n, map_name, maps);
+	if (!first)
+		return -ENOMEM;
 
 	for (p = 0; p < patterns->n && !rc; p++)
-		rc = refuse_map(g, &patterns->at[p], maps, (size_t)n);
+		rc = refuse_map(g, &patterns->at[p], maps, n);
 	/* In the order they were asked for. */
 	for (p = 0; p < patterns->n && !rc; p++)
-		for (i = 0; i < (size_t)n && !rc; i++)
+		for (i = 0; i < n && !rc; i++)
 			if (first[i] == p && maps[i].access != DATAPATH_PRIVATE)
 				rc = grant_map(g, &maps[i]);
 	return rc;
@@ -370,17 +372,18 @@ static int grant_maps(struct grant *g, const struct patterns *patterns)
 static int grant_programs(struct grant *g, const struct patterns *patterns)
 {
 	autofree struct datapath_program *programs = NULL;
-	ssize_t n = datapath_programs(g->dp, &programs);
-	autofree size_t *first = n < 0 ? NULL
-				       : first_matches(patterns, (size_t)n,
-						       program_name, programs);
-	int rc = first ? 0 : -ENOMEM;
-	size_t p, i;
+	autofree size_t *first = NULL;
+	size_t p, i, n = 0;
+	int rc = datapath_programs(g->dp, &programs, &n);
 
+	if (!rc)
+		first = first_matches(patterns, n, program_name, programs);
+	if (!first)
+		return -ENOMEM;
 	for (p = 0; p < patterns->n && !rc; p++) {
 		bool found = false;
 
-		for (i = 0; i < (size_t)n && !rc; i++) {
+		for (i = 0; i < n && !rc; i++) {
 			found |= matches(&patterns->at[p], programs[i].module,
 					 programs[i].name);
 			if (first[i] == p)

@@ -115,7 +115,8 @@ static int each_object(const struct core_datapath *dp,
 	return rc;
 }
 
-ssize_t datapath_maps(const struct core_datapath *dp, struct datapath_map **out)
+int datapath_maps(const struct core_datapath *dp, struct datapath_map **out,
+		  size_t *n)
 {
 	const struct datapath_map cpumap = {.module = DATAPATH_WHO,
 					    .name = "lqos_cpumap",
@@ -131,11 +132,12 @@ ssize_t datapath_maps(const struct core_datapath *dp, struct datapath_map **out)
 		return rc;
 	}
 	*out = found.maps;
-	return (ssize_t)found.n;
+	*n = found.n;
+	return 0;
 }
 
-ssize_t datapath_programs(const struct core_datapath *dp,
-			  struct datapath_program **out)
+int datapath_programs(const struct core_datapath *dp,
+		      struct datapath_program **out, size_t *n)
 {
 	struct found found = {};
 	int rc = each_object(dp, add_programs, &found);
@@ -145,16 +147,19 @@ ssize_t datapath_programs(const struct core_datapath *dp,
 		return rc;
 	}
 	*out = found.programs;
-	return (ssize_t)found.n;
+	*n = found.n;
+	return 0;
 }
 
 json_t *core_datapath_maps(struct core_datapath *dp)
 {
 	autofree struct datapath_map *maps = NULL;
-	ssize_t n = datapath_maps(dp, &maps);
-	json_t *out = n < 0 ? NULL : json_array();
-	ssize_t i;
+	size_t n = 0, i;
+	json_t *out;
 
+	if (datapath_maps(dp, &maps, &n))
+		return NULL;
+	out = json_array();
 	for (i = 0; i < n; i++) {
 		struct bpf_map_info info = {};
 		uint32_t len = sizeof(info);
