@@ -21,8 +21,8 @@ enum capture_kind {
 /* What a capture wants.  Words of addresses as in struct lqos_flow_key; of IPv4
  * both hi are 0. */
 struct capture_rule {
-	__u64 hi, lo;
-	__u64 mask_hi, mask_lo;
+	__be64 hi, lo;
+	__be64 mask_hi, mask_lo;
 	__u32 kind; /* enum capture_kind */
 	__u32 slot; /* not 0 */
 };

@@ -85,8 +85,8 @@ struct dp_circuit {
 
 /* An address whose trie look-up is remembered. */
 struct dp_cached {
-	__u64 hi; /* IPv4: all ones, which is no IPv6 host's */
-	__u64 lo;
+	__be64 hi; /* IPv4: all ones, which is no IPv6 host's */
+	__be64 lo;
 	__u32 epoch; /* valid while it is the current one; 0: never */
 	__u32 slot;
 	__u32 handle;

@@ -29,8 +29,8 @@ struct pp_hist {
 
 /* A network of hosts that are nobody's, on one side. */
 struct pp_prefix {
-	__u64 hi; /* network order; IPv4: hi all ones */
-	__u64 lo;
+	__be64 hi; /* IPv4: all ones */
+	__be64 lo;
 	__u64 last_seen; /* CLOCK_MONOTONIC, ns; 0: free */
 	__u32 side;	 /* enum pp_side */
 	__u32 reserved;

@@ -24,8 +24,8 @@ enum tp_whose { TP_SUBSCRIBERS, TP_UNKNOWN, TP_WHOSE };
 
 /* A host that is no subscriber's. */
 struct tp_host {
-	__u64 hi; /* address in network order; IPv4: hi all ones, lo it */
-	__u64 lo;
+	__be64 hi; /* address; IPv4: hi all ones, lo it */
+	__be64 lo;
 	__u64 bytes[2]; /* by enum lqos_direction */
 	__u64 packets[2];
 	__u64 first_seen; /* CLOCK_MONOTONIC, ns, coarse; 0: free */

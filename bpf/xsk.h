@@ -21,10 +21,10 @@ enum xk_about { XK_TO = 1, XK_FROM = 2, XK_ARP = 4, XK_ND = 8 };
 /* Which packets a tap gets.  Addresses as in struct lqos_flow_key: network
  * order, IPv4 with hi all ones. */
 struct xk_rule {
-	__u64 hi, lo, mask_hi, mask_lo;
+	__be64 hi, lo, mask_hi, mask_lo;
 	__u32 slot;	/* the subscriber's; 0: any */
 	__u32 ifindex;	/* 0: any */
-	__u16 port;	/* network order; 0: any */
+	__be16 port;	/* 0: any */
 	__u8 proto;	/* 0: any */
 	__u8 icmp_type; /* 0: any */
 	__u8 about;	/* enum xk_about */

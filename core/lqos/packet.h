@@ -49,10 +49,10 @@ struct lqos_packet {
  * network order; IPv4: hi all ones, lo the address.
  */
 struct lqos_flow_key {
-	__u64 subs_hi, subs_lo;	    /* the subscriber's end */
-	__u64 remote_hi, remote_lo; /* the internet's */
-	__u16 subs_port;	    /* ICMP echo: its identifier, both ports */
-	__u16 remote_port;
+	__be64 subs_hi, subs_lo;     /* the subscriber's end */
+	__be64 remote_hi, remote_lo; /* the internet's */
+	__be16 subs_port;	     /* ICMP echo: its identifier, both ports */
+	__be16 remote_port;
 	__u16 space; /* as the packet's */
 	__u8 proto;  /* IPPROTO_TCP, UDP, ICMP, ICMPV6 */
 	__u8 ipv6;
