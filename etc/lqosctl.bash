@@ -41,6 +41,18 @@ _lqosctl_program()
 		-e 's/^  \([a-z]\+=\).*/\1/p'
 }
 
+# What follows "lqosctl map" and these words.
+_lqosctl_map()
+{
+	if [ $# -eq 0 ]; then
+		printf '%s\n' list dump get update delete watch
+	elif [ $# -eq 1 ]; then
+		lqosctl -j -t 1 map list | jq -r '.[].map'
+	elif [ "$1" = update ] && [ $# -gt 3 ]; then
+		printf '%s\n' any noexist exist
+	fi 2>/dev/null
+}
+
 _lqosctl()
 {
 	local help commands options
@@ -59,7 +71,10 @@ _lqosctl()
 		*) words+=("${COMP_WORDS[i]}") ;;
 		esac
 	done
-	if [ ${#words[@]} -gt 0 ] && [[ ${words[1]-=}${words[2]-} == *=* ]] &&
+	if [ "${words[0]-}" = map ]; then
+		choice=$(_lqosctl_map "${words[@]:1}")
+		[[ $cur != -* ]] || choice=$(_lqosctl_program map)
+	elif [ ${#words[@]} -gt 0 ] && [[ ${words[1]-=}${words[2]-} == *=* ]] &&
 		type -P "lqosctl-${words[0]}" >/dev/null; then
 		choice="$(_lqosctl_program "${words[0]}")"
 		[ ${#words[@]} -gt 1 ] || choice+=" $(_lqosctl_verbs "${words[0]}")"
