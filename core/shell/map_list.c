@@ -41,16 +41,21 @@ static json_t *row(const struct grants *grants, const struct grant *g)
 {
 	const char *access = g->fd < 0 ? "closed" : g->writable ? "rw" : "ro";
 	struct btf *btf = NULL;
-	json_t *json;
+	json_t *json, *rest;
 
 	if (grant_btf(grants, g, &btf))
 		btf = NULL;
-	json = json_pack("{s:s,s:s,s:i,s:I,s:s,s:o,s:o,s:I,s:s}", "module",
-			 g->module, "map", g->name, "fd", g->fd, "id",
-			 (json_int_t)g->id, "type", map_type_text(g->type),
-			 "key", type_json(btf, g, true), "value",
+	json = json_pack("{s:s,s:s}", "module", g->module, "map", g->name);
+	/* Those of this process alone are of no use to whoever reads this. */
+	if (grants->borrowed)
+		json_object_set_new(json, "fd", json_integer(g->fd));
+	rest = json_pack("{s:I,s:s,s:o,s:o,s:I,s:s}", "id", (json_int_t)g->id,
+			 "type", map_type_text(g->type), "key",
+			 type_json(btf, g, true), "value",
 			 type_json(btf, g, false), "entries",
 			 (json_int_t)g->max_entries, "access", access);
+	json_object_update(json, rest);
+	json_decref(rest);
 	btf__free(btf);
 	return json;
 }
