@@ -36,23 +36,57 @@ static uint32_t slot_before(const struct chain *chain, size_t at)
 
 static int prog_at(const struct chain *chain, size_t at)
 {
-	return at < chain->n ? chain->links[at].prog_fd : chain->tail_fd;
+	if (at == chain->n)
+		return chain->tail_fd;
+	return chain->links[at].graft ? chain->links[at].graft->prog_fd
+				      : chain->links[at].prog_fd;
+}
+
+/* chain->n: there is none. */
+static size_t place_of(const struct chain *chain, uint32_t index)
+{
+	size_t at = 0;
+
+	while (at < chain->n && chain->links[at].index != index)
+		at++;
+	return at;
+}
+
+const struct chain_link *chain_find(const struct chain *chain, uint32_t index)
+{
+	size_t at = place_of(chain, index);
+
+	return at < chain->n ? &chain->links[at] : NULL;
+}
+
+enum stage stage_of_section(const char *section, bool *last)
+{
+	int stage;
+
+	*last = !strcmp(section, "lqos/ingress_last");
+	if (*last)
+		return STAGE_INGRESS;
+	if (strncmp(section, "lqos/", 5))
+		return STAGES;
+	for (stage = 0; stage < STAGES; stage++)
+		if (!strcmp(section + 5, stage_names[stage]))
+			break;
+	return stage;
 }
 
 int chain_insert(struct chain *chain, const struct chain_link *link)
 {
 	bool has_last = chain->n && chain->links[chain->n - 1].last;
-	size_t at = chain->n, i;
+	const struct chain_link *own = chain_find(chain, link->index);
+	size_t at = chain->n;
 	int rc;
 
-	for (i = 0; i < chain->n; i++)
-		if (chain->links[i].index == link->index)
-			return core_fail(WHO, -EEXIST,
-					 "module %s has %s in this stage "
-					 "already, %s too cannot be: a module "
-					 "has one program a stage",
-					 link->module, chain->links[i].program,
-					 link->program);
+	if (own)
+		return core_fail(WHO, -EEXIST,
+				 "module %s has %s in this stage "
+				 "already, %s too cannot be: a module "
+				 "has one program a stage",
+				 link->module, own->program, link->program);
 	if (link->last && has_last)
 		return core_fail(WHO, -EEXIST,
 				 "%s must be the last of its stage, but %s of "
@@ -84,11 +118,9 @@ int chain_insert(struct chain *chain, const struct chain_link *link)
 
 void chain_remove(struct chain *chain, uint32_t index)
 {
-	size_t at;
+	size_t at = place_of(chain, index);
 	int rc;
 
-	for (at = 0; at < chain->n && chain->links[at].index != index; at++)
-		;
 	if (at == chain->n)
 		return;
 	/* Its own slot stays as it is: packets that are in it now go on to
@@ -99,7 +131,40 @@ void chain_remove(struct chain *chain, uint32_t index)
 			  "cannot take %s of module %s out of its "
 			  "chain",
 			  chain->links[at].program, chain->links[at].module);
+	chain_graft_free(&chain->links[at].graft);
 	chain->n--;
 	memmove(&chain->links[at], &chain->links[at + 1],
 		(chain->n - at) * sizeof(chain->links[0]));
+}
+
+int chain_swap(struct chain *chain, uint32_t index, struct chain_graft **graft)
+{
+	size_t at = place_of(chain, index);
+	struct chain_graft *before;
+	int rc;
+
+	if (at == chain->n)
+		return -ENOENT;
+	before = chain->links[at].graft;
+	chain->links[at].graft = *graft;
+	rc = point(chain, slot_before(chain, at), prog_at(chain, at));
+	if (rc)
+		chain->links[at].graft = before;
+	else
+		*graft = before;
+	return rc;
+}
+
+void chain_forget(struct chain *chain)
+{
+	while (chain->n)
+		chain_graft_free(&chain->links[--chain->n].graft);
+}
+
+void chain_graft_free(struct chain_graft **graft)
+{
+	if (*graft)
+		close((*graft)->prog_fd);
+	free(*graft);
+	*graft = NULL;
 }

@@ -394,6 +394,8 @@ void core_datapath_free(struct core_datapath **out)
 		detach_all(dp);
 	for (i = 0; i < LOSSES; i++)
 		bpf_link__destroy(dp->losses[i]);
+	for (i = 0; i < STAGES; i++)
+		chain_forget(&dp->chains[i]);
 	if (dp->cpumap_fd >= 0)
 		close(dp->cpumap_fd);
 	datapath_bpf__destroy(dp->skel);

@@ -4,6 +4,7 @@
 #define CORE_DATAPATH_H
 
 #include <limits.h>
+#include <linux/bpf.h>
 #include <net/if.h>
 
 #include "core/core.h"
@@ -214,12 +215,27 @@ enum stage {
 
 extern const char *const stage_names[STAGES];
 
+/* The stage whose macro (lqos/packet.bpf.h) made a program with that section;
+ * STAGES: none of ours. */
+enum stage stage_of_section(const char *section, bool *last);
+
+/* A program that runs in the place of a module's own. */
+struct chain_graft {
+	int prog_fd; /* the graft's */
+	uint32_t id; /* the kernel's */
+	char program[BPF_OBJ_NAME_LEN];
+};
+
+/* NULL-safe; clears *graft. */
+void chain_graft_free(struct chain_graft **graft);
+
 struct chain_link {
 	const char *module; /* the context's name */
 	const char *program;
 	uint32_t index; /* the module's slot */
 	int prog_fd;	/* borrowed from its object */
 	bool last;
+	struct chain_graft *graft; /* NULL: its own program runs */
 };
 
 struct chain {
@@ -232,6 +248,18 @@ struct chain {
 /* A live chain stays whole at every moment: one slot is written at a time. */
 int chain_insert(struct chain *chain, const struct chain_link *link);
 void chain_remove(struct chain *chain, uint32_t index);
+/* Of the module with that index; NULL: it has none in this stage. */
+const struct chain_link *chain_find(const struct chain *chain, uint32_t index);
+/*
+ * Lets *graft, or, where that is NULL, the module's own program, run in the
+ * module's place: each packet meets what was there or what is now, never both.
+ * *graft is then what ran there before, and the caller's; so twice changes
+ * nothing.  -ENOENT: the module has none in this stage; else what the kernel
+ * says.
+ */
+int chain_swap(struct chain *chain, uint32_t index, struct chain_graft **graft);
+/* It goes on as it is, without us. */
+void chain_forget(struct chain *chain);
 
 /* ---- datapath.c ---------------------------------------------------------- */
 

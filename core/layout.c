@@ -92,12 +92,42 @@ static bool same_names(const struct compared *c, const struct btf_type *a,
 	return true;
 }
 
+/* Of .data and the like, where programs go by the places. */
+static bool same_variables(const struct compared *c, const struct btf_type *a,
+			   const struct btf_type *b, int depth)
+{
+	const struct btf_var_secinfo *x = btf_var_secinfos(a);
+	const struct btf_var_secinfo *y = btf_var_secinfos(b);
+	const struct btf_type *v, *w;
+	const char *p, *q;
+	int i;
+
+	if (btf_vlen(a) != btf_vlen(b))
+		return differ(c, "it has %u variables, now %u", btf_vlen(a),
+			      btf_vlen(b));
+	for (i = 0; i < btf_vlen(a); i++, x++, y++) {
+		v = btf__type_by_id(c->a, x->type);
+		w = btf__type_by_id(c->b, y->type);
+		p = btf__name_by_offset(c->a, v->name_off);
+		q = btf__name_by_offset(c->b, w->name_off);
+		if (strcmp(p, q))
+			return differ(c, "variable %d is %s, now %s", i, p, q);
+		if (x->offset != y->offset)
+			return differ(c, "%s is elsewhere now", p);
+		if (!same_types(c, v->type, w->type, p, depth + 1))
+			return false;
+	}
+	return true;
+}
+
 /* what: names it, for people.  Names of types are nobody's business. */
 static bool same_types(const struct compared *c, int a, int b, const char *what,
 		       int depth)
 {
 	const struct btf_type *x, *y;
 
+	if (!a && !b)
+		return true; /* .data and the like have no key */
 	a = btf__resolve_type(c->a, a);
 	b = btf__resolve_type(c->b, b);
 	x = a < 0 ? NULL : btf__type_by_id(c->a, a);
@@ -124,6 +154,8 @@ static bool same_types(const struct compared *c, int a, int b, const char *what,
 				  what, depth + 1);
 	case BTF_KIND_ENUM:
 		return same_names(c, x, y, what);
+	case BTF_KIND_DATASEC:
+		return same_variables(c, x, y, depth);
 	default:
 		if (btf__resolve_size(c->a, a) == btf__resolve_size(c->b, b))
 			return true;
@@ -167,6 +199,23 @@ static bool same_shape(const struct bpf_map_info *a, const struct bpf_map *b,
 	return true;
 }
 
+/* Records of the programs' making, told by types. */
+static bool has_records(uint32_t type)
+{
+	switch (type) {
+	case BPF_MAP_TYPE_PROG_ARRAY:
+	case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
+	case BPF_MAP_TYPE_RINGBUF:
+	case BPF_MAP_TYPE_CPUMAP:
+	case BPF_MAP_TYPE_DEVMAP:
+	case BPF_MAP_TYPE_DEVMAP_HASH:
+	case BPF_MAP_TYPE_XSKMAP:
+		return false;
+	default:
+		return true;
+	}
+}
+
 bool layout_fits(int fd, const struct bpf_object *obj,
 		 const struct bpf_map *map, char *why, size_t size)
 {
@@ -183,6 +232,8 @@ bool layout_fits(int fd, const struct bpf_object *obj,
 			      strerror(errno));
 	if (!same_shape(&info, map, &c))
 		return false;
+	if (!has_records(info.type))
+		return true;
 	c.b = bpf_object__btf(obj);
 	if (!info.btf_id || !c.b)
 		return differ(&c, "nothing tells what is in it");
@@ -218,4 +269,19 @@ bool layout_has_tag(const struct bpf_object *obj, const struct bpf_map *map,
 			return true;
 	}
 	return false;
+}
+
+/* What has no type is a record that others' parts may be behind. */
+int layout_has_room(int fd, const struct bpf_map *map)
+{
+	uint32_t want = bpf_map__value_size(map);
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return -errno;
+	if (bpf_map__btf_value_type_id(map) ? info.value_size != want
+					    : info.value_size < want)
+		return -EPROTO;
+	return 0;
 }

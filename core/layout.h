@@ -10,7 +10,8 @@ struct bpf_object;
 
 /*
  * Is fd (of a pin) a map just as map of obj, which is not loaded yet, would be
- * made: type, sizes, flags, and the types of key and value?  If not, why (of
+ * made: type, sizes, flags, and the types of key and value?  What is in a map
+ * of the kernel's own things, or a ring, has no such type.  If not, why (of
  * size bytes) says what differs.
  */
 bool layout_fits(int fd, const struct bpf_object *obj,
@@ -24,5 +25,9 @@ bool layout_fits(int fd, const struct bpf_object *obj,
 
 bool layout_has_tag(const struct bpf_object *obj, const struct bpf_map *map,
 		    const char *tag);
+
+/* 0 if fd, a map of the core, is as large as map, a module's view of it, says;
+ * -EPROTO: it has grown, or the module is newer. */
+int layout_has_room(int fd, const struct bpf_map *map);
 
 #endif /* CORE_LAYOUT_H */

@@ -9,6 +9,7 @@
 
 #include "core/cleanup.h"
 #include "core/datapath.h"
+#include "core/layout.h"
 
 int datapath_core_map(const struct core_datapath *dp, const char *name)
 {
@@ -58,27 +59,6 @@ int datapath_set_rodata(struct bpf_object *obj, const char *name,
 	return -ENOENT;
 }
 
-/* The stage whose macro made prog; STAGES: none of ours. */
-static enum stage stage_of(const struct bpf_program *prog, bool *last)
-{
-	const char *section = bpf_program__section_name(prog);
-
-	*last = false;
-	if (!strcmp(section, "lqos/ingress"))
-		return STAGE_INGRESS;
-	if (!strcmp(section, "lqos/ingress_last")) {
-		*last = true;
-		return STAGE_INGRESS;
-	}
-	if (!strcmp(section, "lqos/observe"))
-		return STAGE_OBSERVE;
-	if (!strcmp(section, "lqos/observe_tc"))
-		return STAGE_OBSERVE_TC;
-	if (!strcmp(section, "lqos/egress"))
-		return STAGE_EGRESS;
-	return STAGES;
-}
-
 void datapath_set_type(const struct core_datapath *dp, struct bpf_program *prog,
 		       enum stage stage)
 {
@@ -92,22 +72,6 @@ void datapath_set_type(const struct core_datapath *dp, struct bpf_program *prog,
 	bpf_program__set_expected_attach_type(
 		prog, stage == STAGE_OBSERVE && dp->steered ? BPF_XDP_CPUMAP
 							    : BPF_XDP);
-}
-
-/* -EPROTO: a map of the core has grown, or the module is newer.  What has no
- * type is a record that others' parts may be behind. */
-static int check_value_size(const struct bpf_map *map, int fd)
-{
-	uint32_t want = bpf_map__value_size(map);
-	struct bpf_map_info info = {};
-	uint32_t len = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		return -errno;
-	if (bpf_map__btf_value_type_id(map) ? info.value_size != want
-					    : info.value_size < want)
-		return -EPROTO;
-	return 0;
 }
 
 static int bind_core_maps(const struct core_datapath *dp, const char *who,
@@ -128,7 +92,7 @@ static int bind_core_maps(const struct core_datapath *dp, const char *who,
 					 "are the core's, and it has none of "
 					 "that name in this run",
 					 name);
-		rc = check_value_size(map, fd) ?: bpf_map__reuse_fd(map, fd);
+		rc = layout_has_room(fd, map) ?: bpf_map__reuse_fd(map, fd);
 		if (rc)
 			return core_fail(
 				who, rc, "map %s: cannot bind to the core's%s",
@@ -158,7 +122,8 @@ int lqos_bpf_prepare(struct lqos_ctx *ctx, struct bpf_object *obj)
 		return rc;
 	datapath_adopt_maps(dp, ctx->name, obj);
 	bpf_object__for_each_program(prog, obj) {
-		stage = stage_of(prog, &last);
+		stage = stage_of_section(bpf_program__section_name(prog),
+					 &last);
 		if (stage == STAGES)
 			continue;
 		datapath_set_type(dp, prog, stage);
@@ -229,7 +194,8 @@ static int hook_programs(struct core_datapath *dp, struct lqos_ctx *ctx,
 			.index = ctx->index,
 			.prog_fd = bpf_program__fd(prog),
 		};
-		enum stage stage = stage_of(prog, &link.last);
+		enum stage stage = stage_of_section(
+			bpf_program__section_name(prog), &link.last);
 
 		if (stage == STAGES || !bpf_program__autoload(prog))
 			continue;

@@ -182,6 +182,29 @@ struct {
 	__uint(value_size, sizeof(struct row));
 } untyped SEC(".maps");
 
+/* What is in them are the kernel's own things, or has no type. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536);
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 131072);
+} larger_ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 4);
+	__type(key, __u32);
+	__type(value, __u32);
+} programs SEC(".maps");
+
+/* Sections of variables, in 16 bytes each. */
+__u64 one_a SEC(".data.one") = 1, one_b SEC(".data.one") = 2;
+__u64 two_a SEC(".data.two") = 1, two_b SEC(".data.two") = 2;
+__u64 whole[2] SEC(".data.whole") = {1, 2};
+
 SEC("xdp")
 int nothing(struct xdp_md *ctx)
 {

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
@@ -29,6 +30,7 @@ enum { PROBES = 6, LAST = PROBES - 1, TAIL = PROBES, SLOTS = 32 };
 
 static struct datapath *dp;
 static struct probe_bpf *probes[PROBES + 1]; /* by index; none at 0 */
+static struct probe_bpf *other; /* in the place of 2; notes apart */
 static struct chain chain;
 static char said[256];
 
@@ -46,16 +48,16 @@ int core_fail(const char *who, int rc, const char *fmt, ...)
 
 /* ---- Set-up -------------------------------------------------------------- */
 
-static int load_probe(uint32_t index)
+static int load_probe(struct probe_bpf **out, uint32_t index, bool apart)
 {
 	struct probe_bpf *probe = probe_bpf__open();
 	int rc = 0;
 
 	if (!probe)
 		return -1;
-	probes[index] = probe;
+	*out = probe;
 	probe->rodata->lqos_self = index;
-	if (index > 1)
+	if (!apart)
 		rc = bpf_map__reuse_fd(
 			probe->maps.probe_views,
 			bpf_map__fd(probes[1]->maps.probe_views));
@@ -71,7 +73,9 @@ static int load(void **state)
 	(void)state;
 	rc = datapath_new(&dp, &knobs);
 	for (i = 1; !rc && i <= PROBES; i++)
-		rc = load_probe(i);
+		rc = load_probe(&probes[i], i, i == 1);
+	if (!rc)
+		rc = load_probe(&other, 2, true);
 	chain = (struct chain){.tail_fd = -1};
 	if (!rc)
 		chain.map_fd = bpf_map__fd(dp->skel->maps.lqos_ingress);
@@ -83,26 +87,34 @@ static int unload(void **state)
 	int i;
 
 	(void)state;
+	chain_forget(&chain);
 	for (i = 1; i <= PROBES; i++) {
 		probe_bpf__destroy(probes[i]);
 		probes[i] = NULL;
 	}
+	probe_bpf__destroy(other);
+	other = NULL;
 	datapath_free(&dp);
 	return 0;
 }
 
 /* ---- What packets see ---------------------------------------------------- */
 
-static struct probe_view view(void)
+static struct probe_view view_of(const struct probe_bpf *probe)
 {
 	struct probe_view v;
 	uint32_t zero = 0;
 
 	assert_int_equal(
-		bpf_map_lookup_elem(bpf_map__fd(probes[1]->maps.probe_views),
-				    &zero, &v),
+		bpf_map_lookup_elem(bpf_map__fd(probe->maps.probe_views), &zero,
+				    &v),
 		0);
 	return v;
+}
+
+static struct probe_view view(void)
+{
+	return view_of(probes[1]);
 }
 
 static void forget(void)
@@ -332,6 +344,115 @@ static void test_other_stages(void **state)
 	check_order(dp->skel->progs.lq_to_inet, false, "1 2 1 3");
 }
 
+/* The caller's, of another program than that of module 2. */
+static struct chain_graft *make_graft(int fd)
+{
+	struct chain_graft *graft = calloc(1, sizeof(*graft));
+
+	assert_non_null(graft);
+	graft->prog_fd = dup(fd);
+	assert_true(graft->prog_fd >= 0);
+	return graft;
+}
+
+static struct chain_graft *graft_other(void)
+{
+	return make_graft(bpf_program__fd(other->progs.probe_in));
+}
+
+/* Packets have met the program in the place of 2 so often. */
+static void check_other(uint64_t runs)
+{
+	assert_int_equal(view_of(other).runs[2], runs);
+}
+
+static void test_swap(void **state)
+{
+	struct chain_graft *graft = graft_other(), *first = graft;
+
+	(void)state;
+	put(1);
+	put(2);
+	put(3);
+	assert_int_equal(chain_swap(&chain, 2, &graft), 0);
+	assert_null(graft); /* what ran there was its own */
+	assert_ptr_equal(chain_find(&chain, 2)->graft, first);
+	check_ingress("1 3");
+	check_other(1);
+	/* Whoever comes and goes beside it finds what runs, not what was. */
+	chain_remove(&chain, 1);
+	check_ingress("3");
+	check_other(2);
+	chain_remove(&chain, 3);
+	put(4);
+	check_ingress("4");
+	check_other(3);
+	/* Another graft, and back to the first. */
+	graft = make_graft(bpf_program__fd(probes[2]->progs.probe_in));
+	assert_int_equal(chain_swap(&chain, 2, &graft), 0);
+	assert_ptr_equal(graft, first);
+	check_ingress("2 4");
+	check_other(3);
+	assert_int_equal(chain_swap(&chain, 2, &graft), 0);
+	assert_ptr_equal(chain_find(&chain, 2)->graft, first);
+	chain_graft_free(&graft);
+	check_ingress("4");
+	check_other(4);
+	/* And its own. */
+	assert_int_equal(chain_swap(&chain, 2, &graft), 0);
+	assert_null(chain_find(&chain, 2)->graft);
+	check_ingress("2 4");
+	check_other(4);
+	/* With it goes its graft, which is closed. */
+	assert_int_equal(chain_swap(&chain, 2, &graft), 0);
+	check_ingress("4");
+	chain_remove(&chain, 2);
+	check_ingress("4");
+	check_other(5);
+}
+
+static void test_swap_refused(void **state)
+{
+	struct chain_graft *graft = make_graft(dp->cpumap_fd), *same = graft;
+
+	(void)state;
+	put(1);
+	put(2);
+	assert_int_equal(chain_swap(&chain, 3, &graft), -ENOENT);
+	assert_ptr_equal(graft, same);
+	/* No program; and one of another type. */
+	assert_true(chain_swap(&chain, 2, &graft) < 0);
+	assert_ptr_equal(graft, same);
+	check_ingress("1 2");
+	chain_graft_free(&graft);
+	graft = make_graft(bpf_program__fd(other->progs.probe_out));
+	assert_true(chain_swap(&chain, 2, &graft) < 0);
+	assert_null(chain_find(&chain, 2)->graft);
+	check_ingress("1 2");
+	chain_graft_free(&graft);
+	chain_graft_free(&graft);
+	assert_null(chain_find(&chain, 3));
+}
+
+static void test_sections(void **state)
+{
+	bool last;
+
+	(void)state;
+	assert_int_equal(stage_of_section("lqos/ingress", &last),
+			 STAGE_INGRESS);
+	assert_false(last);
+	assert_int_equal(stage_of_section("lqos/ingress_last", &last),
+			 STAGE_INGRESS);
+	assert_true(last);
+	assert_int_equal(stage_of_section("lqos/observe_tc", &last),
+			 STAGE_OBSERVE_TC);
+	assert_false(last);
+	assert_int_equal(stage_of_section("lqos/", &last), STAGES);
+	assert_int_equal(stage_of_section("xdp", &last), STAGES);
+	assert_int_equal(stage_of_section("observe", &last), STAGES);
+}
+
 /* ---- Under traffic ------------------------------------------------------- */
 
 struct traffic {
@@ -419,14 +540,52 @@ static void test_traffic(void **state)
 	check_ingress("1 5");
 }
 
+/* Every packet meets one of both, and whatever is behind. */
+static void test_swap_traffic(void **state)
+{
+	const uint32_t layers[PACKET_LAYERS] = {P_IP, P_UDP, P_DATA(10)};
+	struct traffic t = {.entry = dp->skel->progs.lq_from_inet};
+	struct chain_graft *graft = graft_other();
+	struct packet_ends ends;
+	struct probe_view seen;
+	uint64_t others;
+	pthread_t thread;
+	int i, rc = 0;
+
+	(void)state;
+	packet_ends_set(&ends, "192.0.2.1", "10.0.0.1");
+	packet_build(&t.p, &ends, layers);
+	put(1);
+	put(2);
+	put_last(LAST);
+	assert_int_equal(pthread_create(&thread, NULL, run_traffic, &t), 0);
+	for (i = 0; !rc && !t.rc && (i < ROUNDS || t.packets < PACKETS); i++)
+		rc = chain_swap(&chain, 2, &graft);
+	atomic_store(&t.done, true);
+	pthread_join(thread, NULL);
+	chain_graft_free(&graft);
+	assert_int_equal(rc, 0);
+	assert_int_equal(t.rc, 0);
+	seen = view();
+	others = view_of(other).runs[2];
+	print_message("# %d swaps, %lu packets\n", i, t.packets);
+	assert_int_equal(seen.runs[1], t.packets);
+	assert_int_equal(seen.runs[LAST], t.packets);
+	assert_int_equal(seen.runs[2] + others, t.packets);
+	assert_true(seen.runs[2] && others);
+}
+
 #define TEST(test_) cmocka_unit_test_setup_teardown(test_, load, unload)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_order),   TEST(test_last),	TEST(test_second_last),
-		TEST(test_tail),    TEST(test_refused), TEST(test_other_stages),
-		TEST(test_traffic),
+		TEST(test_order),	 TEST(test_last),
+		TEST(test_second_last),	 TEST(test_tail),
+		TEST(test_refused),	 TEST(test_other_stages),
+		TEST(test_swap),	 TEST(test_swap_refused),
+		TEST(test_sections),	 TEST(test_traffic),
+		TEST(test_swap_traffic),
 	};
 	int skip = datapath_skip();
 

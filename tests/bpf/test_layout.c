@@ -104,6 +104,34 @@ static void untold(void **state)
 	assert_false(fits(loaded->maps.first, opened->maps.untyped));
 }
 
+static void no_records(void **state)
+{
+	(void)state;
+	assert_true(fits(loaded->maps.ring, opened->maps.ring));
+	assert_true(fits(loaded->maps.programs, opened->maps.programs));
+	differs(loaded->maps.ring, opened->maps.larger_ring,
+		"it has 65536 entries, now 131072");
+	differs(loaded->maps.ring, opened->maps.hash,
+		"it is a map of type ringbuf, now hash");
+}
+
+static struct bpf_map *section(const struct layout_bpf *skel, const char *name)
+{
+	return bpf_object__find_map_by_name(skel->obj, name);
+}
+
+static void sections(void **state)
+{
+	const struct bpf_map *one = section(loaded, ".data.one");
+
+	(void)state;
+	assert_true(fits(one, section(opened, ".data.one")));
+	differs(one, section(opened, ".data.two"),
+		"variable 0 is one_a, now two_a");
+	differs(one, section(opened, ".data.whole"),
+		"it has 2 variables, now 1");
+}
+
 static void no_map(void **state)
 {
 	(void)state;
@@ -158,10 +186,11 @@ static int end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(equal),   cmocka_unit_test(shapes),
-		cmocka_unit_test(types),   cmocka_unit_test(untold),
-		cmocka_unit_test(no_map),  cmocka_unit_test(names),
-		cmocka_unit_test(our_own),
+		cmocka_unit_test(equal),    cmocka_unit_test(shapes),
+		cmocka_unit_test(types),    cmocka_unit_test(untold),
+		cmocka_unit_test(no_map),   cmocka_unit_test(names),
+		cmocka_unit_test(our_own),  cmocka_unit_test(no_records),
+		cmocka_unit_test(sections),
 	};
 	int skip = datapath_skip();
 
