@@ -359,6 +359,8 @@ int core_datapath_new(struct core_datapath **out, struct core *core,
 	if (!rc)
 		rc = bypass_add(dp) ?: grants_add_command(dp);
 	if (!rc)
+		rc = graft_add(dp);
+	if (!rc)
 		rc = flows_add(dp);
 	if (rc) {
 		core_datapath_free(&dp);

@@ -11,6 +11,7 @@
 #include "bpf/datapath.h"
 
 struct bpf_link;
+struct bpf_map;
 struct bpf_program;
 struct datapath_bpf;
 
@@ -382,6 +383,22 @@ int bypass_add(struct core_datapath *dp);
 struct json_t *bypass_json(const struct core_datapath *dp);
 /* Once a tick: is its time over? */
 void bypass_watch(struct core_datapath *dp);
+
+/* ---- graft.c: other programs in the places of modules' own --------------- */
+
+/* Registers core.graft and what belongs to it. */
+int graft_add(struct core_datapath *dp);
+
+/* graft_check.c */
+/*
+ * May the program fd run in the place of the own one that the module of object,
+ * its newest, has in stage?  *info is what the kernel says of it.  If not, why,
+ * of size bytes, is what is wrong with it.
+ */
+int graft_check(const struct datapath_object *object, int stage, int fd,
+		struct bpf_prog_info *info, char *why, size_t size);
+/* Of an object's .data and the like without the object's name. */
+const char *graft_map_name(const struct bpf_map *map);
 
 /* The least power of two that is not less. */
 static inline uint32_t datapath_pow2(uint32_t n)

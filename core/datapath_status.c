@@ -70,6 +70,20 @@ static json_t *interfaces_json(const struct core_datapath *dp)
 	return array;
 }
 
+/* program is what runs there; where it is grafted, instead_of is the module's
+ * own. */
+static json_t *link_json(const struct chain_link *link)
+{
+	const struct chain_graft *graft = link->graft;
+
+	if (!graft)
+		return json_pack("{s:s,s:s}", "module", link->module, "program",
+				 link->program);
+	return json_pack("{s:s,s:s,s:b,s:I,s:s}", "module", link->module,
+			 "program", graft->program, "grafted", 1, "id",
+			 (json_int_t)graft->id, "instead_of", link->program);
+}
+
 static json_t *chains_json(const struct core_datapath *dp)
 {
 	json_t *chains = json_object();
@@ -81,11 +95,7 @@ static json_t *chains_json(const struct core_datapath *dp)
 
 		for (j = 0; j < dp->chains[i].n; j++)
 			json_array_append_new(
-				links,
-				json_pack("{s:s,s:s}", "module",
-					  dp->chains[i].links[j].module,
-					  "program",
-					  dp->chains[i].links[j].program));
+				links, link_json(&dp->chains[i].links[j]));
 		json_object_set_new(chains, stage_names[i], links);
 	}
 	return chains;
