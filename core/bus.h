@@ -52,6 +52,8 @@ void core_fds_drop(struct core_fds *fds);
 ssize_t core_fds_send(const struct core_fds *fds, int sock, const void *text,
 		      size_t size);
 
+pid_t core_bus_client_pid(const struct core_bus_client *client);
+
 /* ---- rpc.c --------------------------------------------------------------- */
 
 /*

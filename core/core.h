@@ -113,9 +113,12 @@ void core_log_sink(void (*fn)(enum lqos_level level, const char *line,
 /* As lqos_log(); who is a module's name. */
 void core_log(const char *who, enum lqos_level level, const char *fmt, ...)
 	LQOS_PRINTF(3, 4);
-/* No rate limit: for input that is read once and whose every fault counts. */
+/* No rate limit: for input that is read once and whose every fault counts, and
+ * for what somebody was given or has changed. */
 void core_vlog_unlimited(const char *who, enum lqos_level level,
 			 const char *fmt, va_list ap) LQOS_PRINTF(3, 0);
+void core_log_unlimited(const char *who, enum lqos_level level, const char *fmt,
+			...) LQOS_PRINTF(3, 4);
 /* Hears every error and warning too, said or held back; NULL: nobody does. */
 void core_log_overhear(void (*fn)(const char *who, enum lqos_level level,
 				  const char *text, void *arg),
@@ -338,9 +341,10 @@ struct core_bus_client; /* a connection */
 
 /* The client whose request this is. */
 struct core_bus_client *core_call_client(struct lqos_call *call);
-/* uid of the peer (SO_PEERCRED). */
+/* Of the peer (SO_PEERCRED), as it was when it connected. */
 uid_t core_bus_client_uid(const struct core_bus_client *client);
-pid_t core_bus_client_pid(const struct core_bus_client *client);
+/* For logs, "uid 0, pid 7": of whoever connected; buf is returned. */
+const char *core_call_asker(struct lqos_call *call, char *buf, size_t size);
 /*
  * Called once when the client goes away, before its memory does.  One hook a
  * client: the feed's.

@@ -8,7 +8,6 @@
  * what a module's is, so it has to be prepared as one: bound to the module's
  * maps, with the module's constants, and going on to the next.
  */
-#include <stdarg.h>
 #include <string.h>
 
 #include <bpf/bpf.h>
@@ -19,32 +18,6 @@
 #include "core/datapath.h"
 
 #define WHO "datapath"
-
-/* Who asks, for the log; returns buf. */
-static const char *asker(struct lqos_call *call, char *buf, size_t size)
-{
-	const struct core_bus_client *client = core_call_client(call);
-
-	if (client)
-		snprintf(buf, size, "uid %u, pid %d",
-			 (unsigned int)core_bus_client_uid(client),
-			 (int)core_bus_client_pid(client));
-	else
-		snprintf(buf, size, "nobody");
-	return buf;
-}
-
-/* Each line counts, so there is no limit of their number. */
-static void audit(enum lqos_level level, const char *fmt, ...)
-	LQOS_PRINTF(2, 3);
-static void audit(enum lqos_level level, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	core_vlog_unlimited(WHO, level, fmt, ap);
-	va_end(ap);
-}
 
 /* The newest object of a module; NULL: none of that name has any. */
 static struct datapath_object *object_of(const struct core_datapath *dp,
@@ -158,11 +131,12 @@ static int give_maps(struct lqos_call *call, void *arg)
 		if (object->ctx == first->ctx)
 			rc = add_maps(call, object->obj, maps);
 	if (!rc)
-		audit(LQOS_INFO,
-		      "%s was given the %zu maps that module %s runs on, to "
-		      "load a program with",
-		      asker(call, who, sizeof(who)), json_array_size(maps),
-		      first->ctx->name);
+		core_log_unlimited(
+			WHO, LQOS_INFO,
+			"%s was given the %zu maps that module %s runs on, to "
+			"load a program with",
+			core_call_asker(call, who, sizeof(who)),
+			json_array_size(maps), first->ctx->name);
 	lqos_call_result(call,
 			 json_pack("{s:s,s:o,s:o}", "module", first->ctx->name,
 				   "stages", stages, "maps", maps));
@@ -347,13 +321,14 @@ static void tell(const struct plan *before, struct lqos_call *call,
 
 		if (!before->wanted[stage])
 			continue;
-		audit(LQOS_WARN,
-		      "graft by %s: module %s, stage %s: %s runs in the "
-		      "place of %s",
-		      asker(call, who, sizeof(who)), link->module,
-		      stage_names[stage],
-		      describe(link, link->graft, is, sizeof(is)),
-		      describe(link, was, old, sizeof(old)));
+		core_log_unlimited(
+			WHO, LQOS_WARN,
+			"graft by %s: module %s, stage %s: %s runs in the "
+			"place of %s",
+			core_call_asker(call, who, sizeof(who)), link->module,
+			stage_names[stage],
+			describe(link, link->graft, is, sizeof(is)),
+			describe(link, was, old, sizeof(old)));
 		json_array_append_new(
 			programs, json_pack("{s:s,s:s,s:I,s:s,s:I}", "stage",
 					    stage_names[stage], "program",

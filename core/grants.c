@@ -402,26 +402,16 @@ static int grant_programs(struct grant *g, const struct patterns *patterns)
 
 /* ---- core.grant ---------------------------------------------------------- */
 
-static void say(const char *fmt, ...) LQOS_PRINTF(1, 2);
-static void say(const char *fmt, ...)
+/* A line each, whatever else is said. */
+static void audit(const struct grant *g)
 {
-	va_list ap;
-
-	va_start(ap, fmt);
-	core_vlog_unlimited(WHO, LQOS_INFO, fmt, ap);
-	va_end(ap);
-}
-
-/* A line each, whatever else is said; the process is the one that connected. */
-static void audit(const struct core_bus_client *client, const struct grant *g)
-{
-	char more[32] = "";
+	char who[64], more[32] = "";
 
 	if (g->untold)
 		snprintf(more, sizeof(more), " and %zu more", g->untold);
-	say("granted to uid %u, pid %d:%s%s",
-	    (unsigned int)core_bus_client_uid(client),
-	    (int)core_bus_client_pid(client), g->audit, more);
+	core_log_unlimited(WHO, LQOS_INFO, "granted to %s:%s%s",
+			   core_call_asker(g->call, who, sizeof(who)), g->audit,
+			   more);
 }
 
 static int check_rights(const struct grant *g, const struct patterns *programs)
@@ -444,7 +434,6 @@ static int check_rights(const struct grant *g, const struct patterns *programs)
 static int give(struct grant *g, const struct patterns *maps,
 		const struct patterns *programs)
 {
-	struct core_bus_client *client = core_call_client(g->call);
 	int rc;
 
 	g->maps = json_array();
@@ -455,8 +444,8 @@ static int give(struct grant *g, const struct patterns *maps,
 		     ?: grant_types(g);
 	if (rc)
 		return rc;
-	if (g->n_fds && client)
-		audit(client, g);
+	if (g->n_fds)
+		audit(g);
 	lqos_call_result(g->call,
 			 json_pack("{s:i,s:I,s:I,s:O,s:O,s:O}", "version",
 				   VERSION, "total", (json_int_t)g->total,

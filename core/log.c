@@ -375,6 +375,16 @@ void core_vlog_unlimited(const char *who, enum lqos_level level,
 	errno = saved;
 }
 
+void core_log_unlimited(const char *who, enum lqos_level level, const char *fmt,
+			...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	core_vlog_unlimited(who, level, fmt, ap);
+	va_end(ap);
+}
+
 void core_log(const char *who, enum lqos_level level, const char *fmt, ...)
 {
 	va_list ap;

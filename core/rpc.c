@@ -312,6 +312,17 @@ struct core_bus_client *core_call_client(struct lqos_call *call)
 	return call->client;
 }
 
+const char *core_call_asker(struct lqos_call *call, char *buf, size_t size)
+{
+	if (call->client)
+		snprintf(buf, size, "uid %u, pid %d",
+			 (unsigned int)core_bus_client_uid(call->client),
+			 (int)core_bus_client_pid(call->client));
+	else
+		snprintf(buf, size, "nobody");
+	return buf;
+}
+
 static int run(const struct peer *peer, const struct bus_command *command,
 	       const json_t *params, const json_t *id, json_t **reply)
 {
