@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -19,6 +20,8 @@
 
 enum {
 	REQUESTS_PER_WAKEUP = 16,
+	CLIENT_NS = 2000000,
+	TURN_NS = 20000000,
 	READ_AT_ONCE = 64 << 10,
 	WRITE_AT_ONCE = 256 << 10,
 	BACKLOG = 1024,
@@ -336,13 +339,42 @@ static int hear(struct core_bus_client *client)
 	return bufferevent_enable(client->bev, EV_READ) ? -ENOMEM : 0;
 }
 
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/*
+ * Until when a client is served in this turn of the loop: there is a time for
+ * one, and one for all together, so that whatever many ask for keeps nobody
+ * else for long.
+ */
+static int64_t served_until(struct core_bus *bus)
+{
+	int64_t now = now_ns();
+	struct timeval turn;
+
+	/* Which is the same all through a turn. */
+	event_base_gettimeofday_cached(core_loop_base(bus->core->loop), &turn);
+	if (evutil_timercmp(&turn, &bus->turn, !=)) {
+		bus->turn = turn;
+		bus->turn_end = now + TURN_NS;
+	}
+	return now + CLIENT_NS < bus->turn_end ? now + CLIENT_NS
+					       : bus->turn_end;
+}
+
 /* Handles what has come in.  The client may be gone after that. */
 static void serve(struct core_bus_client *client)
 {
+	int64_t until = served_until(client->bus);
 	ssize_t len;
 	int rc;
 
-	for (int n = 0; n < REQUESTS_PER_WAKEUP; n++) {
+	for (int n = 0; n < REQUESTS_PER_WAKEUP && now_ns() < until; n++) {
 		if (core_bus_client_pending(client) > CORE_BUS_OUT_MAX) {
 			client->paused = true;
 			bufferevent_disable(client->bev, EV_READ);

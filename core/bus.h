@@ -4,6 +4,7 @@
 #define CORE_BUS_H
 
 #include <sys/queue.h>
+#include <sys/time.h>
 #include <sys/types.h>
 
 #include <jansson.h>
@@ -29,6 +30,9 @@ struct core_bus {
 	struct evconnlistener *listener;
 	struct event *accept_again;
 	LIST_HEAD(, core_bus_client) clients;
+
+	struct timeval turn; /* of the loop, as it calls it */
+	int64_t turn_end;    /* ns: when it has been long enough */
 };
 
 /* ---- fds.c: descriptors that go with an answer --------------------------- */

@@ -400,6 +400,7 @@ void core_datapath_free(struct core_datapath **out)
 		chain_forget(&dp->chains[i]);
 	if (dp->cpumap_fd >= 0)
 		close(dp->cpumap_fd);
+	datapath_lists_forget(dp);
 	datapath_bpf__destroy(dp->skel);
 	restore_free(&dp->restore);
 	core_cpus_free(&dp->cpus);

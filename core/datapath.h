@@ -262,6 +262,36 @@ int chain_swap(struct chain *chain, uint32_t index, struct chain_graft **graft);
 /* It goes on as it is, without us. */
 void chain_forget(struct chain *chain);
 
+/* ---- maps.c: what maps and programs there are ---------------------------- */
+
+/* What may be done with a map outside the daemon; nothing less than before. */
+enum datapath_access {
+	DATAPATH_PRIVATE = 1,
+	DATAPATH_READ,
+	DATAPATH_WRITE, /* by root */
+};
+
+extern const char *const datapath_access_names[];
+
+struct datapath_map {
+	const char *module, *name;
+	int fd; /* borrowed */
+	uint32_t id, btf_id;
+	enum datapath_access access;
+};
+
+struct datapath_program {
+	const char *module, *name;
+	int fd; /* borrowed */
+};
+
+/* All there are, the core's first. */
+struct datapath_lists {
+	struct datapath_map *maps;
+	struct datapath_program *programs;
+	size_t n_maps, n_programs;
+};
+
 /* ---- datapath.c ---------------------------------------------------------- */
 
 enum { LOSSES = 3 };
@@ -300,6 +330,7 @@ struct core_datapath {
 	const struct dp_counters *counters; /* by CPU */
 	const uint64_t *seen;		    /* by slot */
 	struct datapath_object *objects; /* loaded by modules, newest first */
+	struct datapath_lists lists;
 };
 
 /* An object that lqos_bpf_attach() took in. */
@@ -410,35 +441,12 @@ static inline uint32_t datapath_pow2(uint32_t n)
 	return p;
 }
 
-/* ---- maps.c: what maps and programs there are ---------------------------- */
+/* Made when they are asked for (maps.c); good until a module comes or goes.
+ * NULL: there is no memory for them. */
+const struct datapath_lists *datapath_lists(struct core_datapath *dp);
+void datapath_lists_forget(struct core_datapath *dp);
 
-/* What may be done with a map outside the daemon; nothing less than before. */
-enum datapath_access {
-	DATAPATH_PRIVATE = 1,
-	DATAPATH_READ,
-	DATAPATH_WRITE, /* by root */
-};
-
-extern const char *const datapath_access_names[];
-
-struct datapath_map {
-	const char *module, *name;
-	int fd; /* borrowed */
-	enum datapath_access access;
-};
-
-struct datapath_program {
-	const char *module, *name;
-	int fd; /* borrowed */
-};
-
-/* All *n there are, the core's first; *out is the caller's: free(). */
-int datapath_maps(const struct core_datapath *dp, struct datapath_map **out,
-		  size_t *n);
-int datapath_programs(const struct core_datapath *dp,
-		      struct datapath_program **out, size_t *n);
-
-/* ---- grants.c: their descriptors, for others ------------------------------
+/* ---- grants.c: descriptors of maps, for others ----------------------------
  */
 
 /* Registers core.grant. */

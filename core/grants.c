@@ -9,6 +9,7 @@
  */
 #include <fnmatch.h>
 #include <string.h>
+#include <time.h>
 
 #include <bpf/bpf.h>
 #include <jansson.h>
@@ -23,7 +24,9 @@ enum {
 	PATTERNS_MAX = 256,
 	PATTERN_SIZE = 128,
 	FDS_MAX = 253, /* an answer: lqos_call_fd() */
-	AUDIT_SIZE = 896,
+	ASKERS = 64,
+	BURST = 100,
+	RATE_NS = 100000000,
 };
 
 struct patterns {
@@ -31,23 +34,40 @@ struct patterns {
 	struct pattern {
 		char text[PATTERN_SIZE];
 		bool whole; /* MODULE:NAME; else either of them */
-		bool exact; /* a name, that has to be had */
+		bool exact; /* stands for nothing else */
 	} at[PATTERNS_MAX];
+};
+
+/* Of users with that number modulo ASKERS. */
+struct ask_rate {
+	uint64_t since; /* ns: when one was given back */
+	uint32_t spent;
+};
+
+/* What core.grant knows. */
+struct grants {
+	struct core_datapath *dp;
+	struct ask_rate rates[ASKERS];
 };
 
 /* What is asked for, and what becomes of it. */
 struct grant {
 	struct lqos_call *call;
-	const struct core_datapath *dp;
+	const struct datapath_lists *lists;
 	bool write;
 	size_t from; /* so many were granted before */
 	size_t total;
 	size_t n_fds;
 	json_t *maps, *programs, *btf;
-	char audit[AUDIT_SIZE]; /* " ro a:b c:d rw e:f" */
-	const char *how;	/* of the last in there */
-	size_t untold;
 };
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
 
 static void grant_clear(struct grant *g)
 {
@@ -61,6 +81,9 @@ static void grant_clear(struct grant *g)
 static int read_pattern(struct lqos_call *call, const char *key,
 			const json_t *value, struct pattern *out)
 {
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"0123456789_.-:*?[]!^";
 	const char *text = json_string_value(value);
 
 	if (!text || !*text)
@@ -69,13 +92,18 @@ static int read_pattern(struct lqos_call *call, const char *key,
 				      "\"throughput:tp_slots\" or "
 				      "\"flow:*\"",
 				      key);
+	if (text[strspn(text, letters)])
+		return lqos_call_fail(call, -EINVAL,
+				      "%s: expected letters, digits, _ . - : "
+				      "and, for others, * ? [ ]",
+				      key);
 	if (strlen(text) >= sizeof(out->text))
 		return lqos_call_fail(
 			call, -EINVAL,
 			"%s: \"%.32s...\" is longer than any name", key, text);
 	strcpy(out->text, text);
 	out->whole = strchr(text, ':') != NULL;
-	out->exact = out->whole && !text[strcspn(text, "*?[\\")];
+	out->exact = !text[strcspn(text, "*?[")];
 	return 0;
 }
 
@@ -152,22 +180,6 @@ static size_t first_match(const struct patterns *patterns, const char *module,
 
 /* ---- What is granted ----------------------------------------------------- */
 
-static void tell(struct grant *g, const char *how, const char *module,
-		 const char *name)
-{
-	size_t len = strlen(g->audit), size = sizeof(g->audit) - len;
-	bool other = how != g->how;
-
-	if (!g->untold &&
-	    snprintf(g->audit + len, size, "%s%s %s:%s", other ? " " : "",
-		     other ? how : "", module, name) < (int)size) {
-		g->how = how;
-		return;
-	}
-	g->audit[len] = '\0';
-	g->untold++;
-}
-
 static bool in_array(const json_t *array, json_int_t id)
 {
 	const json_t *value;
@@ -192,19 +204,14 @@ static int grant_map(struct grant *g, const struct datapath_map *map)
 	LIBBPF_OPTS(bpf_get_fd_by_id_opts, read_only,
 		    .open_flags = BPF_F_RDONLY);
 	bool write = g->write && map->access == DATAPATH_WRITE;
-	struct bpf_map_info info = {};
-	uint32_t len = sizeof(info);
+	bool types = map->btf_id && !in_array(g->btf, map->btf_id);
 	autoclose int copy = -1;
 	int rc;
 
-	if (bpf_obj_get_info_by_fd(map->fd, &info, &len))
-		return lqos_call_fail(g->call, -errno,
-				      "%s:%s: cannot look at it: %s",
-				      map->module, map->name, strerror(errno));
-	if (!is_due(g, 1 + !in_array(g->btf, info.btf_id)))
+	if (!is_due(g, 1 + types))
 		return 0;
 	if (!write) {
-		copy = bpf_map_get_fd_by_id_opts(info.id, &read_only);
+		copy = bpf_map_get_fd_by_id_opts(map->id, &read_only);
 		if (copy < 0)
 			return lqos_call_fail(
 				g->call, copy,
@@ -217,15 +224,14 @@ static int grant_map(struct grant *g, const struct datapath_map *map)
 	if (rc)
 		return rc;
 	g->n_fds++;
-	if (info.btf_id && !in_array(g->btf, info.btf_id)) {
-		json_array_append_new(g->btf, json_integer(info.btf_id));
+	if (types) {
+		json_array_append_new(g->btf, json_integer(map->btf_id));
 		g->n_fds++;
 	}
 	json_array_append_new(
 		g->maps, json_pack("{s:s,s:s,s:I,s:s}", "module", map->module,
-				   "name", map->name, "id", (json_int_t)info.id,
+				   "name", map->name, "id", (json_int_t)map->id,
 				   "access", write ? "rw" : "ro"));
-	tell(g, write ? "rw" : "ro", map->module, map->name);
 	return 0;
 }
 
@@ -249,7 +255,6 @@ static int grant_program(struct grant *g, const struct datapath_program *prog)
 			      json_pack("{s:s,s:s,s:I}", "module", prog->module,
 					"name", prog->name, "id",
 					(json_int_t)info.id));
-	tell(g, "program", prog->module, prog->name);
 	return 0;
 }
 
@@ -280,22 +285,23 @@ static int grant_types(struct grant *g)
 
 /* ---- What is refused ----------------------------------------------------- */
 
-/* A name without * has to be there, and may be had. */
-static int refuse_map(struct grant *g, const struct pattern *pattern,
-		      const struct datapath_map *maps, size_t n)
+/* A name without * has to be had, as it was asked for. */
+static int refuse_map(struct grant *g, const struct pattern *pattern)
 {
 	bool hidden = false;
 	size_t i;
 
-	for (i = 0; i < n; i++) {
-		if (!matches(pattern, maps[i].module, maps[i].name))
+	for (i = 0; i < g->lists->n_maps; i++) {
+		const struct datapath_map *map = &g->lists->maps[i];
+
+		if (!matches(pattern, map->module, map->name))
 			continue;
-		if (maps[i].access == DATAPATH_PRIVATE) {
+		if (map->access == DATAPATH_PRIVATE) {
 			hidden = true;
 			continue;
 		}
-		if (!pattern->exact || !g->write ||
-		    maps[i].access == DATAPATH_WRITE)
+		if (!g->write || map->access == DATAPATH_WRITE ||
+		    !pattern->exact || !strcmp(pattern->text, map->module))
 			return 0;
 		return lqos_call_fail(g->call, -EACCES,
 				      "map %s can only be read, as its module "
@@ -315,78 +321,45 @@ static int refuse_map(struct grant *g, const struct pattern *pattern,
 		pattern->text);
 }
 
-/* Who asks may have hundreds of names: each is compared once. */
-static size_t *first_matches(const struct patterns *patterns, size_t n,
-			     const char *(*name_of)(const void *all, size_t i,
-						    const char **name),
-			     const void *all)
-{
-	size_t *first = calloc(n ?: 1, sizeof(*first)), i;
-	const char *module, *name;
-
-	for (i = 0; i < n && first; i++) {
-		module = name_of(all, i, &name);
-		first[i] = first_match(patterns, module, name);
-	}
-	return first;
-}
-
-static const char *map_name(const void *all, size_t i, const char **name)
-{
-	const struct datapath_map *maps = all;
-
-	*name = maps[i].name;
-	return maps[i].module;
-}
-
-static const char *program_name(const void *all, size_t i, const char **name)
-{
-	const struct datapath_program *programs = all;
-
-	*name = programs[i].name;
-	return programs[i].module;
-}
-
 static int grant_maps(struct grant *g, const struct patterns *patterns)
 {
-	autofree struct datapath_map *maps = NULL;
-	autofree size_t *first = NULL;
-	size_t p, i, n = 0;
-	int rc = datapath_maps(g->dp, &maps, &n);
-
-	if (!rc)
-		first = first_matches(patterns, n, map_name, maps);
-	if (!first)
-		return -ENOMEM;
+	const struct datapath_map *maps = g->lists->maps;
+	size_t n = g->lists->n_maps, p, i;
+	autofree size_t *first = calloc(n + 1, sizeof(*first));
+	int rc = first ? 0 : -ENOMEM;
 
 	for (p = 0; p < patterns->n && !rc; p++)
-		rc = refuse_map(g, &patterns->at[p], maps, n);
+		rc = refuse_map(g, &patterns->at[p]);
+	/* Who asks may have hundreds of names: each is compared once. */
+	for (i = 0; i < n && !rc; i++)
+		first[i] = maps[i].access == DATAPATH_PRIVATE
+				   ? patterns->n
+				   : first_match(patterns, maps[i].module,
+						 maps[i].name);
 	/* In the order they were asked for. */
 	for (p = 0; p < patterns->n && !rc; p++)
 		for (i = 0; i < n && !rc; i++)
-			if (first[i] == p && maps[i].access != DATAPATH_PRIVATE)
+			if (first[i] == p)
 				rc = grant_map(g, &maps[i]);
 	return rc;
 }
 
 static int grant_programs(struct grant *g, const struct patterns *patterns)
 {
-	autofree struct datapath_program *programs = NULL;
-	autofree size_t *first = NULL;
-	size_t p, i, n = 0;
-	int rc = datapath_programs(g->dp, &programs, &n);
+	const struct datapath_program *programs = g->lists->programs;
+	size_t n = g->lists->n_programs, p, i;
+	int rc = 0;
 
-	if (!rc)
-		first = first_matches(patterns, n, program_name, programs);
-	if (!first)
-		return -ENOMEM;
 	for (p = 0; p < patterns->n && !rc; p++) {
 		bool found = false;
 
 		for (i = 0; i < n && !rc; i++) {
-			found |= matches(&patterns->at[p], programs[i].module,
-					 programs[i].name);
-			if (first[i] == p)
+			if (!matches(&patterns->at[p], programs[i].module,
+				     programs[i].name))
+				continue;
+			found = true;
+			if (first_match(patterns, programs[i].module,
+					programs[i].name) == p)
 				rc = grant_program(g, &programs[i]);
 		}
 		if (!rc && !found)
@@ -402,27 +375,110 @@ static int grant_programs(struct grant *g, const struct patterns *patterns)
 
 /* ---- core.grant ---------------------------------------------------------- */
 
+static const char *text_of(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key)) ?: "";
+}
+
+static bool is_alike(const json_t *a, const json_t *b)
+{
+	return !strcmp(text_of(a, "module"), text_of(b, "module")) &&
+	       !strcmp(text_of(a, "access"), text_of(b, "access"));
+}
+
+/* How many of a module anybody could have. */
+static size_t count_public(const struct datapath_lists *lists,
+			   const char *module)
+{
+	size_t n = 0, i;
+
+	for (i = 0; i < lists->n_maps; i++)
+		n += !strcmp(lists->maps[i].module, module) &&
+		     lists->maps[i].access != DATAPATH_PRIVATE;
+	return n;
+}
+
+/* " ro throughput:tp_slots,tp_totals", for those that follow each other; "*"
+ * where it is all that a module does not keep to itself. */
+static void print_alike(FILE *f, const struct datapath_lists *lists,
+			const json_t *array)
+{
+	size_t from, to, i;
+
+	for (from = 0; from < json_array_size(array); from = to) {
+		const json_t *first = json_array_get(array, from);
+		const char *module = text_of(first, "module");
+		const char *access = text_of(first, "access");
+
+		for (to = from; to < json_array_size(array); to++)
+			if (!is_alike(first, json_array_get(array, to)))
+				break;
+		fprintf(f, " %s %s:", *access ? access : "program", module);
+		if (*access && to - from == count_public(lists, module)) {
+			fputc('*', f);
+			continue;
+		}
+		for (i = from; i < to; i++)
+			fprintf(f, "%s%s", i > from ? "," : "",
+				text_of(json_array_get(array, i), "name"));
+	}
+}
+
 /* A line each, whatever else is said. */
 static void audit(const struct grant *g)
 {
-	char who[64], more[32] = "";
+	autofree char *text = NULL;
+	char who[64];
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
 
-	if (g->untold)
-		snprintf(more, sizeof(more), " and %zu more", g->untold);
-	core_log_unlimited(WHO, LQOS_INFO, "granted to %s:%s%s",
-			   core_call_asker(g->call, who, sizeof(who)), g->audit,
-			   more);
+	if (f) {
+		print_alike(f, g->lists, g->maps);
+		print_alike(f, g->lists, g->programs);
+	}
+	if (!f || fclose(f))
+		text = NULL;
+	core_log_unlimited(WHO, LQOS_INFO, "granted to %s:%s",
+			   core_call_asker(g->call, who, sizeof(who)),
+			   text ?: " no memory to say what");
 }
 
-static int check_rights(const struct grant *g, const struct patterns *programs)
+/* Those who may only look: so many at once, and then one in a while.  Each is a
+ * line in the log, and a while of the loop. */
+static int check_rate(struct lqos_call *call, struct ask_rate *rates, uid_t uid)
+{
+	struct ask_rate *rate = &rates[uid % ASKERS];
+	uint64_t now = now_ns(), came;
+
+	came = (now - rate->since) / RATE_NS;
+	rate->since += came * RATE_NS;
+	rate->spent -= came < rate->spent ? (uint32_t)came : rate->spent;
+	if (rate->spent < BURST) {
+		rate->spent++;
+		return 0;
+	}
+	core_log(WHO, LQOS_WARN, "refused uid %u: it asks all the time",
+		 (unsigned int)uid);
+	return lqos_call_fail(
+		call, -EAGAIN,
+		"uid %u has had %d grants at once: wait %d ms for "
+		"the next, or keep what you have in a shell of "
+		"lqosctl exec",
+		(unsigned int)uid, BURST, RATE_NS / 1000000);
+}
+
+static int check_rights(const struct grant *g, const struct patterns *programs,
+			struct ask_rate *rates)
 {
 	struct core_bus_client *client = core_call_client(g->call);
 	uid_t uid = client ? core_bus_client_uid(client) : 0;
 	const char *what =
 		programs->n ? "programs" : "maps that can be written";
 
-	if (!uid || (!programs->n && !g->write))
+	if (!uid)
 		return 0;
+	if (!programs->n && !g->write)
+		return check_rate(g->call, rates, uid);
 	core_log(WHO, LQOS_WARN, "refused uid %u %s", (unsigned int)uid, what);
 	return lqos_call_fail(g->call, -EPERM,
 			      "%s are root's, and you are uid %u: ask without "
@@ -460,7 +516,8 @@ static int run_grant(struct lqos_call *call, void *arg)
 					    NULL};
 	autofree struct patterns *maps = calloc(2, sizeof(*maps));
 	struct patterns *programs = maps ? &maps[1] : NULL;
-	struct grant g = {.call = call, .dp = arg};
+	struct grants *grants = arg;
+	struct grant g = {.call = call};
 	char why[256];
 	int rc;
 
@@ -473,7 +530,10 @@ static int run_grant(struct lqos_call *call, void *arg)
 		     ?: read_patterns(call, "programs", programs)
 		     ?: read_switch(call, "write", &g.write)
 		     ?: read_from(call, &g.from)
-		     ?: check_rights(&g, programs);
+		     ?: check_rights(&g, programs, grants->rates);
+	g.lists = datapath_lists(grants->dp);
+	if (!rc && !g.lists)
+		rc = -ENOMEM;
 	if (!rc)
 		rc = give(&g, maps, programs);
 	grant_clear(&g);
@@ -491,5 +551,12 @@ static const struct lqos_command grant = {
 
 int grants_add_command(struct core_datapath *dp)
 {
-	return lqos_command_add(dp->core->ctx, &grant, dp);
+	struct grants *grants = calloc(1, sizeof(*grants));
+	int rc;
+
+	if (!grants)
+		return -ENOMEM;
+	grants->dp = dp;
+	rc = lqos_defer(dp->core->ctx, free, grants);
+	return rc ?: lqos_command_add(dp->core->ctx, &grant, grants);
 }

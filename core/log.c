@@ -18,8 +18,8 @@
 #include "core/core.h"
 
 enum {
-	NAME_SIZE = 32, /* as struct lqos_module's */
-	TEXT_SIZE = 1024,
+	NAME_SIZE = 32,	  /* as struct lqos_module's */
+	TEXT_SIZE = 8192, /* a grant names hundreds of maps */
 	SAMPLE_SIZE = 160,
 	MODULES_MAX = 64,
 	SITES = 64,

@@ -29,26 +29,27 @@ static enum datapath_access access_of(const struct bpf_object *obj,
 							  : DATAPATH_READ;
 }
 
-struct found {
-	struct datapath_map *maps;
-	struct datapath_program *programs;
-	size_t n;
-};
-
-static int add_map(struct found *found, const struct datapath_map *map)
+static int add_map(struct datapath_lists *lists, const struct datapath_map *map)
 {
-	struct datapath_map *more =
-		reallocarray(found->maps, found->n + 1, sizeof(*found->maps));
+	struct datapath_map *more = reallocarray(lists->maps, lists->n_maps + 1,
+						 sizeof(*lists->maps));
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
 
 	if (!more)
 		return -ENOMEM;
-	found->maps = more;
-	found->maps[found->n++] = *map;
+	lists->maps = more;
+	if (bpf_obj_get_info_by_fd(map->fd, &info, &len))
+		return -errno;
+	more += lists->n_maps++;
+	*more = *map;
+	more->id = info.id;
+	more->btf_id = info.btf_id;
 	return 0;
 }
 
-static int add_maps(const struct core_datapath *dp, const char *module,
-		    struct bpf_object *obj, void *arg)
+static int add_maps(struct core_datapath *dp, const char *module,
+		    struct bpf_object *obj)
 {
 	struct bpf_map *map;
 	int rc = 0;
@@ -65,119 +66,102 @@ static int add_maps(const struct core_datapath *dp, const char *module,
 		if (!rc && one.fd >= 0 &&
 		    (!strcmp(module, DATAPATH_WHO) ||
 		     datapath_core_map(dp, one.name) < 0))
-			rc = add_map(arg, &one);
+			rc = add_map(&dp->lists, &one);
 	}
 	return rc;
 }
 
-static int add_programs(const struct core_datapath *dp, const char *module,
-			struct bpf_object *obj, void *arg)
+static int add_programs(struct core_datapath *dp, const char *module,
+			struct bpf_object *obj)
 {
-	struct found *found = arg;
+	struct datapath_lists *lists = &dp->lists;
 	struct bpf_program *prog;
 
-	(void)dp;
 	bpf_object__for_each_program(prog, obj) {
 		struct datapath_program *more;
 
 		if (bpf_program__fd(prog) < 0)
 			continue;
-		more = reallocarray(found->programs, found->n + 1,
-				    sizeof(*found->programs));
+		more = reallocarray(lists->programs, lists->n_programs + 1,
+				    sizeof(*lists->programs));
 		if (!more)
 			return -ENOMEM;
-		found->programs = more;
-		found->programs[found->n++] = (struct datapath_program){
-			.module = module,
-			.name = bpf_program__name(prog),
-			.fd = bpf_program__fd(prog),
-		};
+		lists->programs = more;
+		lists->programs[lists->n_programs++] =
+			(struct datapath_program){
+				.module = module,
+				.name = bpf_program__name(prog),
+				.fd = bpf_program__fd(prog),
+			};
 	}
 	return 0;
 }
 
-/* fn for the core's object and those of the modules, in the order they came. */
-static int each_object(const struct core_datapath *dp,
-		       int (*fn)(const struct core_datapath *dp,
-				 const char *module, struct bpf_object *obj,
-				 void *arg),
-		       void *arg)
+static int add_object(struct core_datapath *dp, const char *module,
+		      struct bpf_object *obj)
 {
-	const struct datapath_object *object, *last = NULL;
-	int rc = fn(dp, DATAPATH_WHO, dp->obj, arg);
-
-	while (!rc && last != dp->objects) {
-		for (object = dp->objects; object->next != last;)
-			object = object->next;
-		last = object;
-		rc = fn(dp, object->ctx->name, object->obj, arg);
-	}
-	return rc;
+	return add_maps(dp, module, obj) ?: add_programs(dp, module, obj);
 }
 
-int datapath_maps(const struct core_datapath *dp, struct datapath_map **out,
-		  size_t *n)
+/* The core's object and those of the modules, in the order they came. */
+static int add_objects(struct core_datapath *dp)
 {
 	const struct datapath_map cpumap = {.module = DATAPATH_WHO,
 					    .name = "lqos_cpumap",
 					    .fd = dp->cpumap_fd,
 					    .access = DATAPATH_READ};
-	struct found found = {};
-	int rc = each_object(dp, add_maps, &found);
+	const struct datapath_object *object, *last = NULL;
+	int rc = add_object(dp, DATAPATH_WHO, dp->obj);
 
 	if (!rc && cpumap.fd >= 0)
-		rc = add_map(&found, &cpumap);
-	if (rc) {
-		free(found.maps);
-		return rc;
+		rc = add_map(&dp->lists, &cpumap);
+	while (!rc && last != dp->objects) {
+		for (object = dp->objects; object->next != last;)
+			object = object->next;
+		last = object;
+		rc = add_object(dp, object->ctx->name, object->obj);
 	}
-	*out = found.maps;
-	*n = found.n;
-	return 0;
+	return rc;
 }
 
-int datapath_programs(const struct core_datapath *dp,
-		      struct datapath_program **out, size_t *n)
+void datapath_lists_forget(struct core_datapath *dp)
 {
-	struct found found = {};
-	int rc = each_object(dp, add_programs, &found);
+	free(dp->lists.maps);
+	free(dp->lists.programs);
+	dp->lists = (struct datapath_lists){};
+}
 
-	if (rc) {
-		free(found.programs);
-		return rc;
-	}
-	*out = found.programs;
-	*n = found.n;
-	return 0;
+const struct datapath_lists *datapath_lists(struct core_datapath *dp)
+{
+	if (!dp->lists.n_maps && add_objects(dp))
+		datapath_lists_forget(dp);
+	return dp->lists.n_maps ? &dp->lists : NULL;
 }
 
 json_t *core_datapath_maps(struct core_datapath *dp)
 {
-	autofree struct datapath_map *maps = NULL;
-	size_t n = 0, i;
-	json_t *out;
+	const struct datapath_lists *lists = datapath_lists(dp);
+	json_t *out = lists ? json_array() : NULL;
+	size_t i;
 
-	if (datapath_maps(dp, &maps, &n))
-		return NULL;
-	out = json_array();
-	for (i = 0; i < n; i++) {
+	for (i = 0; out && i < lists->n_maps; i++) {
+		const struct datapath_map *map = &lists->maps[i];
 		struct bpf_map_info info = {};
 		uint32_t len = sizeof(info);
 
-		if (bpf_obj_get_info_by_fd(maps[i].fd, &info, &len))
+		if (bpf_obj_get_info_by_fd(map->fd, &info, &len))
 			continue;
 		json_array_append_new(
 			out,
 			json_pack("{s:s,s:s,s:I,s:s,s:i,s:i,s:I,s:i,s:s}",
-				  "module", maps[i].module, "name",
-				  maps[i].name, "id", (json_int_t)info.id,
-				  "type",
+				  "module", map->module, "name", map->name,
+				  "id", (json_int_t)info.id, "type",
 				  libbpf_bpf_map_type_str(info.type) ?: "?",
 				  "key_size", (int)info.key_size, "value_size",
 				  (int)info.value_size, "max_entries",
 				  (json_int_t)info.max_entries, "flags",
 				  (int)info.map_flags, "access",
-				  datapath_access_names[maps[i].access]));
+				  datapath_access_names[map->access]));
 	}
 	return out;
 }

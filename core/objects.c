@@ -158,6 +158,7 @@ static void forget_object(void *arg)
 			break;
 		}
 	}
+	datapath_lists_forget(object->dp);
 	free(object);
 }
 
@@ -227,6 +228,7 @@ int lqos_bpf_attach(struct lqos_ctx *ctx, struct bpf_object *obj)
 	object->obj = obj;
 	object->next = dp->objects;
 	dp->objects = object;
+	datapath_lists_forget(dp);
 	rc = core_own(ctx, forget_object, object, NULL);
 	if (!rc)
 		rc = datapath_pin_maps(dp, ctx->name, obj);

@@ -155,7 +155,7 @@ static int read_options(struct options *o, int argc, char **argv)
 	int c;
 
 	/* What follows the command is its own. */
-	while ((c = getopt_long(argc, argv, "+m:p:e:S:hV", long_options,
+	while ((c = getopt_long(argc, argv, "+m:p:e:S:jvhV", long_options,
 				NULL)) != -1) {
 		switch (c) {
 		case WRITABLE:
@@ -166,6 +166,9 @@ static int read_options(struct options *o, int argc, char **argv)
 			break;
 		case 'S':
 			o->request.socket = optarg;
+			break;
+		case 'j': /* what lqosctl was given, and nothing hangs on */
+		case 'v':
 			break;
 		case 'h':
 			return help();

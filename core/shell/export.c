@@ -104,7 +104,7 @@ static int read_options(struct options *o, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt_long(argc, argv, "m:S:hV", long_options, NULL)) !=
+	while ((c = getopt_long(argc, argv, "m:S:jvhV", long_options, NULL)) !=
 	       -1) {
 		switch (c) {
 		case TC:
@@ -118,6 +118,9 @@ static int read_options(struct options *o, int argc, char **argv)
 			break;
 		case 'S':
 			o->socket = optarg;
+			break;
+		case 'j': /* what lqosctl was given, and nothing hangs on */
+		case 'v':
 			break;
 		case 'h':
 			return help();

@@ -179,6 +179,10 @@ refusals()
 	like "--rw of one that may only be read" \
 		"$(refusal --rw -m throughput:tp_slots)" \
 		"throughput:tp_slots can only be read.* without --rw"
+	like "... by its name alone, too" "$(refusal --rw -m tp_slots)" \
+		"tp_slots can only be read"
+	like "a name that would forge a line" "$(refusal -m $'tp_*\n<6>forged')" \
+		"expected letters, digits"
 	like "a private one" "$(refusal -m many:secret)" "many:secret is private"
 	like "a ring buffer, which has its one reader" "$(refusal -m many:ring)" \
 		"many:ring is private"
@@ -213,8 +217,13 @@ audit()
 		sh -c 'echo $$')
 	is "a grant is a line in the log" $(($(audited) - before)) 1
 	is "... with who and what" "$(grep 'granted to uid' "$LAB_LOG" |
-		tail -n 1)" "<6>core: granted to uid 0, pid $pid: ro many:limits \
-many:notes throughput:tp_slots"
+		tail -n 1)" "<6>core: granted to uid 0, pid $pid: ro \
+many:limits,notes ro throughput:tp_slots"
+	exec_clean -m throughput -m many:limits --rw -- true
+	like "... all of a module, and what can be written" \
+		"$(grep 'granted to uid' "$LAB_LOG" | tail -n 1)" \
+		": ro throughput:\* rw many:limits\$"
+	before=$((before + 1))
 	nobody_refusal --rw -m many:limits >/dev/null
 	is "... a refusal is none" $(($(audited) - before)) 1
 	like "... and says so itself" "$(tail -n 5 "$LAB_LOG")" \
@@ -292,8 +301,32 @@ storms()
 	storm gifts '[1000,0,0]'
 	storm lies '[500,500,0]'
 	storm pipe '[1000,0,0]'
+	one_of_many
 	[ -n "$LQOS_SANITIZED" ] && rss=$((rss * 4)) # quarantine
 	at_least "memory does not grow with them" $((rss + 4096)) "$(lqosd_rss)"
+}
+
+# Who is not root has a hundred at once, and nobody waits for him for long.
+one_of_many()
+{
+	local took refused
+
+	nobody $CHILD clean python3 -B "$NET_HERE/exec_storm.py" "$LAB_BUS" 1000 \
+		pipe >"$LAB_DIR/storm" &
+	sleep 0.1
+	took=$(date +%s%N)
+	ctl status >/dev/null
+	took=$((($(date +%s%N) - took) / 1000000))
+	wait $!
+	at_least "nobody, a thousand times: others are answered meanwhile" \
+		$((1000 * (LQOS_SANITIZED ? 4 : 1))) $took
+	note "after $took ms"
+	refused=$(jq .refused "$LAB_DIR/storm")
+	at_least "... most are refused" "$refused" 700
+	is "... and the rest answered" "$(jq '.answered + .refused' \
+		"$LAB_DIR/storm")" 1000
+	like "... with a reason" "$(nobody_refusal -m many:limits)" \
+		"^(|.*uid 65534 has had 100 grants at once: wait 100 ms.*)\$"
 }
 
 lqosd_rss()
@@ -326,7 +359,7 @@ begin()
 	settle
 }
 
-net_begin 83
+net_begin 90
 SO=$LAB_DIR/module
 check "the module of the test is built" "$NET_TOP/tests/module/build" "$ROOT" "$SO"
 lab_ini
