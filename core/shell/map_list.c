@@ -28,10 +28,10 @@ static json_t *type_json(const struct btf *btf, const struct grant *g, bool key)
 	uint32_t size = key ? g->key_size : g->value_size;
 	char name[128];
 
-	if (key && !type && map_is_indexed(g->type))
-		return json_string("__u32");
 	if (btf && type)
 		shape_type_name(btf, type, name, sizeof(name));
+	else if (key && map_is_indexed(g->type))
+		return json_string("__u32");
 	else
 		snprintf(name, sizeof(name), "%u bytes", size);
 	return json_string(name);

@@ -143,9 +143,10 @@ static int known_types(struct map *m)
 	value = value_of_type(m->known, u32, g);
 	if (u32 < 0 || value < 0)
 		return -ENOMEM;
-	if (!g->key_type && map_is_indexed(g->type))
+	/* The kernel may know more, and not have told this process. */
+	if (!m->key.id && map_is_indexed(g->type))
 		m->key = (struct map_type){m->known, (uint32_t)u32};
-	if (!g->value_type && value)
+	if (!m->value.id && value)
 		m->value = (struct map_type){m->known, (uint32_t)value};
 	return 0;
 }

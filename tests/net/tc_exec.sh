@@ -294,6 +294,20 @@ others()
 	imported
 	is "neither is root: the maps" "$OUT" "$(shown 0 "${throughput[@]}")"
 	import "${nobody[@]}" "$LQOSCTL" exec --tc-import "$SOCKET" \
+		"$LQOSCTL" map get tp_totals 0
+	"${nobody[@]}" "$LQOSCTL" -S "$LAB_BUS" export --tc "$SOCKET" \
+		-m tp_totals >/dev/null
+	imported
+	like "neither is root: values come without types" "$OUT$ERR" \
+		"^hex:[0-9a-f]+\$"
+	import "${nobody[@]}" "$LQOSCTL" exec --tc-import "$SOCKET" \
+		"$LQOSCTL" map dump -j -a tp_totals
+	"${nobody[@]}" "$LQOSCTL" -S "$LAB_BUS" export --tc "$SOCKET" \
+		-m tp_totals >/dev/null
+	imported
+	is "neither is root: an array's keys are numbers all the same" \
+		"$(jq -c 'map(.key | type) | unique' <<<"$OUT")$ERR" '["number"]'
+	import "${nobody[@]}" "$LQOSCTL" exec --tc-import "$SOCKET" \
 		sh "$LAB_DIR/show"
 	send honest
 	imported
@@ -345,7 +359,7 @@ refusals()
 }
 
 tc exec bpf help 2>&1 | grep -q import || skip_all "no tc with exec bpf"
-net_begin 79
+net_begin 81
 lab_ini modules=steering,throughput,flow
 write_show
 daemon
