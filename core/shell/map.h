@@ -72,6 +72,9 @@ bool map_is_array(const struct map *m);
 /* The key is a number, whatever the values are. */
 bool map_is_indexed(uint32_t type);
 const char *map_type_text(uint32_t type);
+/* Of a value that the kernel keeps no type of, but that is known all the same;
+ * NULL: it is not. */
+const char *map_value_name(uint32_t type);
 /* Why a call about an entry failed, in one line; an exit status. */
 int map_refused(const struct map *m, const char *key, int error);
 

@@ -32,6 +32,8 @@ static json_t *type_json(const struct btf *btf, const struct grant *g, bool key)
 		shape_type_name(btf, type, name, sizeof(name));
 	else if (key && map_is_indexed(g->type))
 		return json_string("__u32");
+	else if (!key && map_value_name(g->type))
+		return json_string(map_value_name(g->type));
 	else
 		snprintf(name, sizeof(name), "%u bytes", size);
 	return json_string(name);

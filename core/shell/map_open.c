@@ -99,6 +99,23 @@ static int find(struct map *m, const struct map_options *o, const char *name)
 
 /* ---- Types --------------------------------------------------------------- */
 
+const char *map_value_name(uint32_t type)
+{
+	switch (type) {
+	case BPF_MAP_TYPE_PROG_ARRAY:
+	case BPF_MAP_TYPE_ARRAY_OF_MAPS:
+	case BPF_MAP_TYPE_HASH_OF_MAPS:
+		return "__u32";
+	case BPF_MAP_TYPE_CPUMAP:
+		return "struct bpf_cpumap_val";
+	case BPF_MAP_TYPE_DEVMAP:
+	case BPF_MAP_TYPE_DEVMAP_HASH:
+		return "struct bpf_devmap_val";
+	default:
+		return NULL;
+	}
+}
+
 /* The values of these, as linux/bpf.h has them; a second word is there since
  * the entry may have a program. */
 static int add_settings(struct btf *btf, int u32, const char *first,
@@ -109,7 +126,7 @@ static int add_settings(struct btf *btf, int u32, const char *first,
 	if (id > 0)
 		btf__add_field(btf, first, u32, 0, 0);
 	if (id > 0 && size == 8)
-		btf__add_field(btf, "program", u32, 32, 0);
+		btf__add_field(btf, "bpf_prog_id", u32, 32, 0);
 	return id;
 }
 

@@ -26,6 +26,7 @@ enum { NOBODY = 65534, OUTPUT_MAX = 1 << 24, WORDS = 12 };
 
 static struct maps_bpf *maps;
 static int program = -1;
+static bool typeless; /* as what came by way of tc is */
 static char out[OUTPUT_MAX], err[4096];
 
 /* ---- Running it ---------------------------------------------------------- */
@@ -74,7 +75,8 @@ static void hold(bool write)
 	bpf_object__for_each_map(map, maps->obj)
 		if (strcmp(bpf_map__name(map), "lqos_packet_") != 0)
 			grant(&grants, map, write);
-	grant_types(&grants);
+	if (!typeless)
+		grant_types(&grants);
 	assert_int_equal(grants_to_environ(&grants, "TEST", why, sizeof(why)),
 			 0);
 	grants.borrowed = true; /* they are the program's */
@@ -302,6 +304,52 @@ static void others(void **state)
 	assert_string_equal(maps->data->a_text, "bye");
 }
 
+static void without_types(void **state)
+{
+	(void)state;
+	assert_int_equal(RUN(true, "update", "rows", "9",
+			     "0x0102030405060708"),
+			 2);
+	complains("as no types are known");
+	assert_int_equal(RUN(true, "update", "cpu_array", "3", "7"), 0);
+	assert_int_equal(RUN(false, "get", "cpu_array", "3"), 0);
+	assert_ptr_equal(strstr(out, "{\"cpus\":[\"hex:07000000\""), out);
+	assert_int_equal(RUN(false, "dump", "cpu_array"), 0);
+	assert_non_null(strstr(out, "3 {\"cpus\":[\"hex:07000000\""));
+	/* Of a hash nothing is known. */
+	assert_int_equal(RUN(true, "update", "recent", "3", "4"), 0);
+	assert_int_equal(RUN(false, "dump", "recent"), 0);
+	says("hex:03000000 hex:0400000000000000\n");
+	assert_int_equal(RUN(false, "list", "-j", "rows"), 0);
+	assert_non_null(strstr(out, "\"key\":\"__u32\","
+				    "\"value\":\"128 bytes\""));
+}
+
+static int take_types(void **state)
+{
+	(void)state;
+	typeless = true;
+	return 0;
+}
+
+static int give_types(void **state)
+{
+	(void)state;
+	typeless = false;
+	return 0;
+}
+
+static void settings(void **state)
+{
+	(void)state;
+	assert_int_equal(RUN(true, "update", "cpumap", "0", "qsize=192"), 0);
+	assert_int_equal(RUN(false, "dump", "cpumap"), 0);
+	says("0 {\"qsize\":192,\"bpf_prog_id\":0}\n");
+	assert_int_equal(RUN(false, "list", "-j", "cpumap"), 0);
+	assert_non_null(strstr(out, "\"value\":\"struct bpf_cpumap_val\""));
+	assert_int_equal(RUN(true, "delete", "cpumap", "0"), 0);
+}
+
 static void without_entries(void **state)
 {
 	(void)state;
@@ -449,6 +497,9 @@ int main(void)
 		cmocka_unit_test(cpus),
 		cmocka_unit_test(prefixes),
 		cmocka_unit_test(others),
+		cmocka_unit_test_setup_teardown(without_types, take_types,
+						give_types),
+		cmocka_unit_test(settings),
 		cmocka_unit_test(without_entries),
 		cmocka_unit_test(read_only),
 		cmocka_unit_test(a_list),
