@@ -178,7 +178,8 @@ int grants_find(const struct grants *grants, const char *name,
 		snprintf(why, why_size,
 			 "%s:%s: the environment names a descriptor that is "
 			 "not open here, or is something else by now: was it "
-			 "closed on the way?",
+			 "closed on the way (in Python, close_fds=False keeps "
+			 "it open)?",
 			 found->module, found->name);
 		return -EBADF;
 	}

@@ -59,8 +59,8 @@ struct map {
 	size_t room;   /* that the kernel fills at a look-up */
 };
 
-/* All there are: from the environment, or from the daemon as o->request asks.
- */
+/* All there are: from the environment, where -ENOENT is that it has none, or
+ * from the daemon as o->request asks. */
 int map_grants(const struct map_options *o, struct grants *out, char *why,
 	       size_t size);
 /* An exit status, with why told; 0: map_close() it. */

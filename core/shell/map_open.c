@@ -52,12 +52,32 @@ static bool is_per_cpu(uint32_t type)
 
 /* ---- The grants ---------------------------------------------------------- */
 
+static int of_shell(struct grants *out, const char *prefix, char *why,
+		    size_t size)
+{
+	struct grants grants;
+	int rc = grants_from_environ(&grants, prefix, why, size);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < grants.n; i++)
+		if (grants.at[i].kind == GRANT_MAP) {
+			*out = grants;
+			return 0;
+		}
+	grants_free(&grants);
+	snprintf(why, size,
+		 "this shell holds no maps, as %s_MAPS is empty: lqosctl exec "
+		 "-m MODULE:MAP starts one that does",
+		 prefix);
+	return -ENOENT;
+}
+
 int map_grants(const struct map_options *o, struct grants *out, char *why,
 	       size_t size)
 {
 	if (!o->request.socket && (o->prefix || getenv(GRANT_PREFIX "_MAPS")))
-		return grants_from_environ(out, o->prefix ?: GRANT_PREFIX, why,
-					   size);
+		return of_shell(out, o->prefix ?: GRANT_PREFIX, why, size);
 	return grants_ask(out, &o->request, why, size);
 }
 

@@ -98,6 +98,13 @@ changes()
 	like "... says so" "$(cat "$LAB_DIR/err")" "is private"
 }
 
+# of_python [ARGUMENT]: a script that runs lqosctl map.
+of_python()
+{
+	echo "import subprocess; subprocess.run(\"lqosctl map get limits 3\"" \
+		".split(), ${1-})"
+}
+
 in_a_shell()
 {
 	is "nobody, with descriptors alone: types come along" \
@@ -111,6 +118,17 @@ in_a_shell()
 		'lqosctl: map: there is no map "tp_slots", expected one of: many:limits'
 	is "another prefix" "$(held 'lqosctl map -e MINE get limits 3' \
 		-e MINE -m many:limits)" "$(ctl map get limits 3)"
+	like "a shell that holds none" \
+		"$(LQOS_MAPS='' "$ROOT/bin/lqosctl" map list 2>&1)" \
+		"^lqosctl: map: this shell holds no maps, as LQOS_MAPS is empty: "
+	like "... whatever is wanted" \
+		"$(LQOS_MAPS='' "$ROOT/bin/lqosctl" map get limits 3 2>&1)" \
+		"^lqosctl: map: this shell holds no maps"
+	like "Python closes descriptors: what keeps them" \
+		"$(held "python3 -c '$(of_python)'" -m many:limits)" \
+		"closed on the way \\(in Python, close_fds=False keeps it open\\)"
+	is "... and does" "$(held "python3 -c '$(of_python close_fds=False)'" \
+		-m many:limits)" "$(ctl map get limits 3)"
 	is "root in a shell writes" "$(PATH=$ROOT/bin:$PATH "$ROOT/bin/lqosctl" \
 		-S "$LAB_BUS" exec --rw -m many:limits -- \
 		sh -c 'lqosctl map update limits 2 77 && lqosctl map get limits 2')" 77
@@ -161,7 +179,7 @@ completion()
 	offers "its options" "--interval=" map watch --int
 }
 
-net_begin 36
+net_begin 40
 SO=$LAB_DIR/module
 check "the module of the test is built" "$NET_TOP/tests/module/build" "$ROOT" "$SO"
 lab_ini
