@@ -41,13 +41,25 @@ _lqosctl_program()
 		-e 's/^  \([a-z]\+=\).*/\1/p'
 }
 
+# Maps that may be had: those of this shell, or of the daemon, which logs each
+# grant of maps, as lqosctl map asks for, but no list of them.
+_lqosctl_maps()
+{
+	if [ -n "${LQOS_MAPS+set}" ]; then
+		lqosctl -j map list | jq -r '.[].map'
+	else
+		lqosctl -j -t 1 maps |
+			jq -r '.[] | select(.access != "private") | .name'
+	fi
+}
+
 # What follows "lqosctl map" and these words.
 _lqosctl_map()
 {
 	if [ $# -eq 0 ]; then
 		printf '%s\n' list dump get update delete watch
 	elif [ $# -eq 1 ]; then
-		lqosctl -j -t 1 map list | jq -r '.[].map'
+		_lqosctl_maps
 	elif [ "$1" = update ] && [ $# -gt 3 ]; then
 		printf '%s\n' any noexist exist
 	fi 2>/dev/null

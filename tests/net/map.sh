@@ -172,14 +172,33 @@ watched()
 		" changed 1 \{\"half\".* half\.0\.packets\.2\+[0-9.]+/s"
 }
 
+# grants: so many the daemon has logged.
+grants()
+{
+	grep -c 'granted to uid' "$LAB_LOG"
+}
+
 completion()
 {
 	offers "its verbs" "delete" map de
+	local before
+
+	before=$(grants)
 	offers "its maps" "tp_slots" map dump tp_sl
+	offers "... but not what nobody gets" "" map dump secr
+	is "... which grants nothing" "$(grants)" "$before"
+	ctl map get limits 3 >/dev/null
+	is "... as what is done with them does" "$(grants)" $((before + 1))
+	# shellcheck disable=SC2016 # for the shell in there
+	is "in a shell, those that it holds, without the daemon" \
+		"$(PATH=$ROOT/bin:$PATH "$ROOT/bin/lqosctl" -S "$LAB_BUS" exec \
+			-m limits -m tp_slots -- bash -c '. "$0"
+			LQOS_BUS=/no/such _lqosctl_maps | sort | xargs' \
+			"$NET_TOP/etc/lqosctl.bash")" "limits tp_slots"
 	offers "its options" "--interval=" map watch --int
 }
 
-net_begin 40
+net_begin 44
 SO=$LAB_DIR/module
 check "the module of the test is built" "$NET_TOP/tests/module/build" "$ROOT" "$SO"
 lab_ini
