@@ -18,8 +18,7 @@ static void *or_exit(void *memory)
 	return memory;
 }
 
-/* Names come from files and from the network, and may hold escape sequences. */
-static char *harmless(char *text)
+char *show_harmless(char *text)
 {
 	unsigned char *c = (unsigned char *)text;
 
@@ -64,7 +63,7 @@ char *show_cell(const json_t *value)
 	else
 		text = json_dumps(value,
 				  JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
-	return harmless(or_exit(text));
+	return show_harmless(or_exit(text));
 }
 
 /* ---- Tables -------------------------------------------------------------- */
@@ -93,7 +92,7 @@ static void column_fill(struct column *column, const json_t *rows,
 	const json_t *row;
 	size_t i;
 
-	column->title = harmless(or_exit(strdup(key)));
+	column->title = show_harmless(or_exit(strdup(key)));
 	column->width = width_of(column->title);
 	column->numeric = true;
 	column->cells = or_exit(calloc(json_array_size(rows), sizeof(char *)));
@@ -256,7 +255,7 @@ static void show_object(FILE *f, const json_t *object, unsigned int indent)
 		if (!is_block(value) && width_of(key) > width)
 			width = width_of(key);
 	json_object_foreach((json_t *)object, key, value) {
-		autofree char *title = harmless(or_exit(strdup(key)));
+		autofree char *title = show_harmless(or_exit(strdup(key)));
 
 		pad(f, indent);
 		fprintf(f, "%s:", title);

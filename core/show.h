@@ -16,4 +16,8 @@ void show_json(FILE *f, const json_t *value, unsigned int indent);
 /* value in one line; strings without quotes, null as "-".  free() it. */
 char *show_cell(const json_t *value);
 
+/* text, where what could drive a terminal is "?": names come from files and
+ * from the network. */
+char *show_harmless(char *text);
+
 #endif /* CORE_SHOW_H */

@@ -12,6 +12,7 @@
 
 #include "core/cleanup.h"
 #include "core/shell/map.h"
+#include "core/show.h"
 
 static const struct verb {
 	const char *name, *words;
@@ -35,14 +36,17 @@ int map_usage(void)
 
 int map_fail(const char *fmt, ...)
 {
+	autofree char *text = NULL;
 	va_list ap;
 
 	fflush(stdout);
-	fprintf(stderr, "lqosctl: map: ");
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
 	va_end(ap);
-	fputc('\n', stderr);
+	/* Words may come from anywhere, by way of a script. */
+	fprintf(stderr, "lqosctl: map: %s\n",
+		text ? show_harmless(text) : strerror(ENOMEM));
 	return EXIT_FAILURE;
 }
 

@@ -85,7 +85,8 @@ json_t *map_key_json(const struct map *m, const void *key);
 json_t *map_value_json(const struct map *m, const void *value);
 /* {"key":, "value":}, or "cpus" instead. */
 json_t *map_entry_json(const struct map *m, const void *key, const void *value);
-/* In a line: JSON, or a bare scalar.  -EIO: it could not be written. */
+/* In a line: JSON, or a bare scalar.  -EIO: it could not be written; -ENOMEM:
+ * value is NULL, as there was none for it. */
 int map_print(FILE *f, json_t *value, bool bare);
 /* Words of a command line; an exit status, with why told. */
 int map_key_read(const struct map *m, const char *word, void *key);

@@ -25,6 +25,8 @@ static int get(const struct map *m, const struct map_options *o, void *key,
 		return map_refused(m, o->words[1], errno);
 	json = o->json ? map_entry_json(m, key, value)
 		       : map_value_json(m, value);
+	if (!json)
+		return no_memory(m);
 	map_print(stdout, json, !o->json);
 	putchar('\n');
 	json_decref(json);

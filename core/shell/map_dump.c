@@ -19,18 +19,18 @@ static int write_entry(struct dump *d, const void *key, const void *value)
 	if (d->json) {
 		fputs(d->written ? ",\n" : "", stdout);
 		json = map_entry_json(d->map, key, value);
-		rc = json ? map_print(stdout, json, false) : -ENOMEM;
+		rc = map_print(stdout, json, false);
 		json_decref(json);
 		return rc;
 	}
 	json = map_key_json(d->map, key);
-	rc = json ? map_print(stdout, json, true) : -ENOMEM;
+	rc = map_print(stdout, json, true);
 	json_decref(json);
 	if (rc)
 		return rc;
 	putchar(' ');
 	json = map_value_json(d->map, value);
-	rc = json ? map_print(stdout, json, true) : -ENOMEM;
+	rc = map_print(stdout, json, true);
 	json_decref(json);
 	putchar('\n');
 	return rc;

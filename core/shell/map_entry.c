@@ -118,16 +118,35 @@ static bool is_bare(const char *text)
 	return *text && !text[strspn(text, letters)];
 }
 
+/* jansson leaves DEL as it is; it can only be in text. */
+static int write_json(const char *text, size_t size, void *f)
+{
+	while (size) {
+		const char *del = memchr(text, 0x7f, size);
+		size_t n = del ? (size_t)(del - text) : size;
+
+		if (fwrite(text, 1, n, f) != n ||
+		    (del && fputs("\\u007F", f) < 0))
+			return -1;
+		n += del != NULL;
+		text += n;
+		size -= n;
+	}
+	return 0;
+}
+
 int map_print(FILE *f, json_t *value, bool bare)
 {
 	const size_t flags = JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII;
 	const char *text = json_string_value(value);
 	int rc;
 
+	if (!value)
+		return -ENOMEM;
 	if (bare && text && is_bare(text))
 		rc = fputs(text, f);
 	else
-		rc = json_dumpf(value, f, flags);
+		rc = json_dump_callback(value, write_json, f, flags);
 	return rc < 0 || ferror(f) ? -EIO : 0;
 }
 

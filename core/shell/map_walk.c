@@ -113,7 +113,8 @@ static int batch_next(const struct map *m, struct batch *b, bool first)
 		if (errno == ENOENT)
 			return 1;
 		/* Of a hash, all that share a bucket have to fit. */
-		if (errno != ENOSPC || b->room > m->grant->max_entries)
+		if (errno != ENOSPC || b->room > m->grant->max_entries ||
+		    b->room > UINT32_MAX / 2)
 			return -errno;
 		autofree uint8_t *kept = malloc(token);
 

@@ -43,7 +43,7 @@ static int keep(const void *key, const void *value, void *arg)
 	if (map_is_array(m) && map_is_zero(value, m->room))
 		return 0;
 	if (l->n == l->room) {
-		size_t room = l->room ? 2 * l->room : 64;
+		size_t room = 2 * l->room + 1; /* one may be large */
 
 		if (l->n * l->size > LOOK_MAX)
 			return -EFBIG;
@@ -161,6 +161,7 @@ static void print_line(const struct map *m, const char *event, const void *key,
 		       json_t *value, json_t *rates)
 {
 	json_t *name = map_key_json(m, key), *rate;
+	bool inner = json_is_object(value) || json_is_array(value);
 	const char *place;
 
 	print_time();
@@ -170,11 +171,15 @@ static void print_line(const struct map *m, const char *event, const void *key,
 		putchar(' ');
 		map_print(stdout, value, true);
 	}
-	json_object_foreach(rates, place, rate)
-		printf(" %s+%.6g/s",
-		       json_is_object(value) || json_is_array(value) ? place
-								     : "",
-		       json_real_value(rate));
+	json_object_foreach(rates, place, rate) {
+		json_t *text = json_string(place);
+
+		putchar(' ');
+		if (inner)
+			map_print(stdout, text, true);
+		printf("+%.6g/s", json_real_value(rate));
+		json_decref(text);
+	}
 	putchar('\n');
 	json_decref(name);
 }

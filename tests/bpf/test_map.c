@@ -307,8 +307,7 @@ static void others(void **state)
 static void without_types(void **state)
 {
 	(void)state;
-	assert_int_equal(RUN(true, "update", "rows", "9",
-			     "0x0102030405060708"),
+	assert_int_equal(RUN(true, "update", "rows", "9", "0x0102030405060708"),
 			 2);
 	complains("as no types are known");
 	assert_int_equal(RUN(true, "update", "cpu_array", "3", "7"), 0);
@@ -348,6 +347,71 @@ static void settings(void **state)
 	assert_int_equal(RUN(false, "list", "-j", "cpumap"), 0);
 	assert_non_null(strstr(out, "\"value\":\"struct bpf_cpumap_val\""));
 	assert_int_equal(RUN(true, "delete", "cpumap", "0"), 0);
+}
+
+/* Data and words are anybody's, and a terminal does what they say. */
+static void harmless(void **state)
+{
+	(void)state;
+	memcpy(maps->data->a_text, "\x1b[\x7f\xc2\x9b!", 7);
+	assert_int_equal(RUN(false, "get", "variables", "0"), 0);
+	says("{\"a_number\":12,\"a_text\":\"\\u001B[\\u007F\\u009B!\"}\n");
+	/* It is read as it was. */
+	out[strlen(out) - 1] = '\0';
+	assert_int_equal(RUN(true, "update", "variables", "0", out), 0);
+	assert_memory_equal(maps->data->a_text, "\x1b[\x7f\xc2\x9b!\0", 8);
+	/* What is no UTF-8. */
+	memcpy(maps->data->a_text, "\x9b\x33\x31m\0\0\0", 8);
+	assert_int_equal(RUN(false, "get", "variables", "0"), 0);
+	says("{\"a_number\":12,\"a_text\":\"hex:9b33316d00000000\"}\n");
+	assert_int_equal(RUN(false, "get", "many", "\x1b[2J\x7f\xc2\x9b"), 2);
+	complains("not \"\\u001B[2J???\"");
+	assert_null(strpbrk(err, "\x1b\x7f\xc2\x9b"));
+	assert_int_equal(RUN(false, "get", "\x1b[2J", "1"), 1);
+	complains("no map \"?[2J\"");
+}
+
+static void long_keys(void **state)
+{
+	char word[4 + 2 * 512 + 1] = "hex:";
+
+	(void)state;
+	for (int i = 0; i < 512; i++)
+		sprintf(word + 4 + 2 * i, "%02x", i & 0xff);
+	assert_int_equal(RUN(true, "update", "long_keys", word, "5"), 0);
+	assert_int_equal(RUN(false, "dump", "long_keys"), 0);
+	assert_memory_equal(out, word, sizeof(word) - 1);
+	assert_string_equal(out + sizeof(word) - 1, " hex:0500000000000000\n");
+	word[sizeof(word) - 2] = '\0';
+	assert_int_equal(RUN(false, "get", "long_keys", word), 2);
+	complains("the 1024 digits of 512 bytes");
+}
+
+static void large_values(void **state)
+{
+	const size_t size = 2 << 20;
+	autofree uint8_t *value = malloc(size);
+	uint32_t key = 0;
+	json_t *json;
+
+	(void)state;
+	assert_non_null(value);
+	memset(value, 0xa5, size);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(maps->maps.large),
+					     &key, value, BPF_ANY),
+			 0);
+	assert_int_equal(RUN(false, "dump", "large"), 0);
+	assert_memory_equal(out, "0 hex:a5a5", 10);
+	assert_int_equal(strspn(out + 6, "a5"), 2 * size);
+	assert_string_equal(out + 6 + 2 * size, "\n");
+	assert_int_equal(RUN(false, "watch", "-n1", "-i0.01", "large"), 0);
+	says("");
+
+	assert_int_equal(RUN(false, "get", "-j", "cpu_large", "0"), 0);
+	json = json_loads(out, 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(json, "cpus")),
+			 libbpf_num_possible_cpus());
+	json_decref(json);
 }
 
 static void without_entries(void **state)
@@ -500,6 +564,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_types, take_types,
 						give_types),
 		cmocka_unit_test(settings),
+		cmocka_unit_test(harmless),
+		cmocka_unit_test(long_keys),
+		cmocka_unit_test(large_values),
 		cmocka_unit_test(without_entries),
 		cmocka_unit_test(read_only),
 		cmocka_unit_test(a_list),
