@@ -167,6 +167,8 @@ static void add(char *list, size_t size, const char *name)
 {
 	size_t n = strlen(list);
 
+	if (n > 4 && !strcmp(list + n - 5, ", ..."))
+		return;
 	if (size - n > strlen(name) + sizeof(", ..."))
 		snprintf(list + n, size - n, "%s%s", n ? ", " : "", name);
 	else if (size - n > sizeof(", ...") - 1)

@@ -18,7 +18,7 @@ static struct btf *btf;
 static int u8, u16, u32, u64, s8, s16, s32, s64, boolean, letter, f32, f64;
 static int be16, be32, be64, color, sign, wide, text8, four, matrix, empty;
 static int in_addr, in6_addr, bits, outer, key, addresses, pointer, section;
-static int fixed, endless, forward;
+static int fixed, endless, forward, crowd;
 
 /* ---- Types --------------------------------------------------------------- */
 
@@ -56,6 +56,15 @@ static void add_enums(void)
 	btf__add_enum_value(btf, "RED", 0);
 	btf__add_enum_value(btf, "GREEN", 7);
 	btf__add_enum_value(btf, "LAST", 0xffffffff);
+	crowd = btf__add_enum(btf, "crowd", 4);
+	for (int i = 0; i < 26; i++) {
+		/* A short one may fit where a long one does not. */
+		char name[20] = "A_RATHER_LONG_NAME_", letter_of[2] = {};
+
+		name[18] = letter_of[0] = (char)('A' + i);
+		btf__add_enum_value(btf, name, 2 * i);
+		btf__add_enum_value(btf, letter_of, 2 * i + 1);
+	}
 	/* One of libbpf's knows whether there is a sign. */
 	sign = btf__add_enum64(btf, "sign", 8, true);
 	btf__add_enum64_value(btf, "MINUS", (uint64_t)-1);
@@ -320,6 +329,20 @@ static void names(void **state)
 	refuses(color, 4, "4294967296",
 		"expected one of RED, GREEN, LAST, or a number of 32 bits, not "
 		"4294967296");
+}
+
+static void many_names(void **state)
+{
+	uint8_t data[4] = {};
+	const char *more;
+
+	(void)state;
+	is(crowd, "33000000", "\"Z\"");
+	assert_int_equal(parses(crowd, "\"none\"", data, 4), -EINVAL);
+	more = strstr(why, ", ...");
+	assert_non_null(more);
+	assert_ptr_equal(strstr(more, ", ..., or a number of 32 bits, not"),
+			 more);
 }
 
 static void floats(void **state)
@@ -607,6 +630,7 @@ int main(void)
 		cmocka_unit_test(integers_as_text),
 		cmocka_unit_test(ranges),
 		cmocka_unit_test(names),
+		cmocka_unit_test(many_names),
 		cmocka_unit_test(floats),
 		cmocka_unit_test(network_order),
 		cmocka_unit_test(two_words),
