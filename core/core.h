@@ -77,6 +77,7 @@ struct lqos_ctx {
 	const char *name;
 	uint32_t index; /* place in the chains: 1.. in start order; core: 0 */
 	uint32_t flow_part; /* where its part of a flow's record is; 0: none */
+	bool has_flows;	    /* LQOS_MODULE_FLOWS */
 	struct core_owned *owned; /* newest first */
 	bool releasing;
 };

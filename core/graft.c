@@ -175,7 +175,7 @@ static int plan_program(struct plan *plan, struct lqos_call *call,
 	autoclose int fd = bpf_prog_get_fd_by_id(id);
 	struct chain_graft *graft;
 	struct bpf_prog_info info;
-	char why[256];
+	char why[320];
 	int rc;
 
 	if (fd < 0)

@@ -24,7 +24,7 @@ struct candidate {
 	struct bpf_prog_info info;
 	bool goes_on;	 /* it has the map of the chain */
 	bool knows_self; /* and the module's place in it */
-	char why[256];
+	char why[320];
 };
 
 static int refuse(struct candidate *c, int rc, const char *fmt, ...)
@@ -125,13 +125,18 @@ static bool same_name(const char *kernel, const struct bpf_map *map)
 	return !strncmp(kernel, bpf_map__name(map), BPF_OBJ_NAME_LEN - 1);
 }
 
-static bool is_same(const struct bpf_map *map, uint32_t id)
+/* 0: it cannot be told, and errno says why. */
+static uint32_t id_of_map(int fd)
 {
 	struct bpf_map_info info = {};
 	uint32_t len = sizeof(info);
 
-	return !bpf_obj_get_info_by_fd(bpf_map__fd(map), &info, &len) &&
-	       info.id == id;
+	return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
+}
+
+static bool is_same(const struct bpf_map *map, uint32_t id)
+{
+	return id_of_map(bpf_map__fd(map)) == id;
 }
 
 /* One that is called as one of the module's is it: what it counts would be seen
@@ -160,20 +165,42 @@ static int check_whose(struct candidate *c, const struct bpf_map_info *info)
 	return 0;
 }
 
+/* A module that has no part of a flow's record would write into that of
+ * another.  How much of its own part one writes nothing tells. */
+static int check_flows(struct candidate *c, uint32_t id)
+{
+	const struct lqos_ctx *ctx = c->object->ctx;
+	uint32_t flows;
+
+	if (ctx->has_flows)
+		return 0;
+	flows = id_of_map(c->object->dp->flows_fd);
+	if (!flows)
+		return refuse(c, -errno, "map lqos_flows cannot be read: %s",
+			      strerror(errno));
+	if (id != flows)
+		return 0;
+	return refuse(c, -EINVAL,
+		      "it uses lqos_flows, and module %s keeps nothing of "
+		      "flows: expected a program without lqos_flow_of(), or "
+		      "LQOS_MODULE_FLOWS among the flags of the module's "
+		      "LQOS_MODULE() and a restart of lqosd",
+		      ctx->name);
+}
+
 static int check_map(struct candidate *c, uint32_t id)
 {
 	autoclose int fd = bpf_map_get_fd_by_id(id);
-	struct bpf_map_info info = {}, chain = {};
+	struct bpf_map_info info = {};
 	uint32_t len = sizeof(info);
 
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) ||
-	    bpf_obj_get_info_by_fd(c->object->dp->chains[c->stage].map_fd,
-				   &chain, &len))
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
 		return refuse(c, -errno, "its map %u cannot be read: %s", id,
 			      strerror(errno));
-	if (info.id == chain.id)
+	if (id == id_of_map(c->object->dp->chains[c->stage].map_fd))
 		c->goes_on = true;
-	return check_whose(c, &info) ?: check_constants(c, fd, &info);
+	return check_flows(c, id) ?: check_whose(c, &info)
+				 ?: check_constants(c, fd, &info);
 }
 
 static int check_maps(struct candidate *c)

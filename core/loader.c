@@ -231,6 +231,7 @@ static int configure(struct core_loader *loader, struct core_module *module,
 	rc = core_ctx_new(&module->ctx, loader->core, name, index);
 	if (rc)
 		return rc;
+	module->ctx->has_flows = module->info.flags & LQOS_MODULE_FLOWS;
 	if (module->info.flow_bytes)
 		module->ctx->flow_part = flow_part(loader, module);
 	module->config = calloc(1, entry->config_size + 1);
