@@ -14,6 +14,7 @@
 #include <bpf/libbpf.h>
 #include <jansson.h>
 
+#include "core/bus.h"
 #include "core/cleanup.h"
 #include "core/datapath.h"
 
@@ -83,6 +84,36 @@ static json_t *stage_json(const struct datapath_object *object, int stage)
 			 (int)bpf_program__expected_attach_type(prog));
 }
 
+static size_t count_maps(const struct datapath_object *object)
+{
+	const struct lqos_ctx *ctx = object->ctx;
+	const struct bpf_map *map;
+	size_t n = 0;
+
+	for (; object; object = object->next) {
+		if (object->ctx != ctx)
+			continue;
+		bpf_object__for_each_map(map, object->obj)
+			n += bpf_map__fd(map) >= 0;
+	}
+	return n;
+}
+
+/* Linux lets a message have so many descriptors and no more. */
+static int check_count(struct lqos_call *call,
+		       const struct datapath_object *object)
+{
+	size_t n = count_maps(object);
+
+	if (n <= CORE_FDS_MAX)
+		return 0;
+	return lqos_call_fail(call, -E2BIG,
+			      "module %s has %zu maps, and one with more than "
+			      "%d cannot be grafted: restart lqosd with the "
+			      "new module instead",
+			      object->ctx->name, n, CORE_FDS_MAX);
+}
+
 static int add_maps(struct lqos_call *call, const struct bpf_object *obj,
 		    json_t *maps)
 {
@@ -121,7 +152,8 @@ static int give_maps(struct lqos_call *call, void *arg)
 	char who[64];
 	int rc;
 
-	rc = only(call, known) ?: read_module(arg, call, &first);
+	rc = only(call, known) ?: read_module(arg, call, &first)
+				  ?: check_count(call, first);
 	if (rc)
 		return rc;
 	stages = json_array();
