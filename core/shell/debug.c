@@ -49,6 +49,7 @@ struct debug {
 	bool shown;	  /* the line before */
 	char line[16384]; /* what has come of one */
 	size_t len;
+	int failed; /* errno of standard output */
 };
 
 static int __attribute__((format(printf, 1, 2))) fail(const char *fmt, ...)
@@ -199,12 +200,12 @@ static void put_line(struct debug *d)
 {
 	d->line[d->len] = '\0';
 	d->shown = is_shown(d, d->line);
-	if (d->shown)
-		fwrite(d->line, 1, d->len, stdout);
+	if (d->shown && !d->failed && fwrite(d->line, d->len, 1, stdout) != 1)
+		d->failed = errno;
 	d->len = 0;
 }
 
-/* What is there, or a good part of it; -errno. */
+/* What is there, or a good part of it; -errno: of the pipe. */
 static int copy(struct debug *d)
 {
 	char buf[4096];
@@ -220,8 +221,10 @@ static int copy(struct debug *d)
 			if (buf[i] == '\n' || d->len == sizeof(d->line) - 1)
 				put_line(d);
 		}
-		if (fflush(stdout))
-			return -errno;
+		if (!d->failed && fflush(stdout))
+			d->failed = errno;
+		if (d->failed)
+			return 0;
 	}
 	return n < 0 && errno != EAGAIN && errno != EINTR ? -errno : 0;
 }
@@ -244,13 +247,18 @@ static int follow(struct debug *d)
 
 	do {
 		if (poll(fds, ARRAY_SIZE(fds), LOOK_MS) < 0 && errno != EINTR)
-			return fail("%s", strerror(errno));
+			return fail("cannot wait for lines: %s",
+				    strerror(errno));
 		rc = copy(d);
 		/* Who has read enough of a pipe. */
-		if (rc == -EPIPE || fds[1].revents & POLLERR)
+		if (d->failed == EPIPE || fds[1].revents & POLLERR)
 			return EXIT_SUCCESS;
+		if (d->failed)
+			return fail("standard output: %s: expected a file or a "
+				    "pipe that takes what comes",
+				    strerror(d->failed));
 		if (rc)
-			return fail("%s", strerror(-rc));
+			return fail("%s/trace_pipe: %s", d->dir, strerror(-rc));
 	} while (!fds[0].revents && (!d->seconds || now_ms() < end));
 	return EXIT_SUCCESS;
 }
@@ -327,7 +335,7 @@ static int run(struct debug *d)
 	signal(SIGPIPE, SIG_IGN);
 	d->signals = signalfd(-1, &set, SFD_CLOEXEC);
 	if (d->signals < 0 || regcomp(&d->event, EVENT, REG_EXTENDED))
-		return fail("%s", strerror(errno));
+		return fail("cannot prepare for signals: %s", strerror(errno));
 	rc = open_pipe(d);
 	if (!rc) {
 		say_if_off(d);
