@@ -86,19 +86,28 @@ static const char *text(const json_t *object, const char *key)
 	return json_string_value(json_object_get(object, key)) ?: "?";
 }
 
-/* An id of 0 is the module's own program. */
+/* By its id, as names may be the same; one of 0 is the module's own. */
+static void put_program(const json_t *program, const char *name, const char *id)
+{
+	json_int_t number = json_integer_value(json_object_get(program, id));
+
+	if (number)
+		printf("%s (program %" JSON_INTEGER_FORMAT ")",
+		       text(program, name), number);
+	else
+		printf("its own %s", text(program, name));
+}
+
 static void show_program(const char *module, const json_t *program)
 {
-	json_int_t id = json_integer_value(json_object_get(program, "id"));
+	const bool grafted =
+		json_integer_value(json_object_get(program, "id")) != 0;
 
-	printf("%s %s: %s ", module, text(program, "stage"),
-	       text(program, "program"));
-	if (id)
-		printf("(program %" JSON_INTEGER_FORMAT
-		       ") runs in the place of %s\n",
-		       id, text(program, "instead_of"));
-	else
-		printf("runs again, not %s\n", text(program, "instead_of"));
+	printf("%s %s: ", module, text(program, "stage"));
+	put_program(program, "program", "id");
+	fputs(grafted ? " runs in the place of " : " runs again, not ", stdout);
+	put_program(program, "instead_of", "was_id");
+	putchar('\n');
 }
 
 static int put_json(json_t *value)
