@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 
 #ifdef HAVE_CONFIG_H
@@ -233,9 +234,17 @@ static int load(const struct options *o, const struct graft_host *host,
 {
 	const char *path = o->words[1];
 	struct statfs fs;
+	struct stat st;
 
-	if (statfs(path, &fs))
+	if (stat(path, &st) || statfs(path, &fs))
 		return graft_fail("%s: %s", path, strerror(errno));
+	/* To open a FIFO would be to wait for who writes it.  A pin looks like
+	 * a file. */
+	if (!S_ISREG(st.st_mode))
+		return graft_fail("%s: it is no regular file: expected a BPF "
+				  "object (clang -g -O2 -target bpf) or a pin "
+				  "below a BPF file system",
+				  path);
 	if (fs.f_type != BPF_FS_MAGIC)
 		return graft_load(host, path, (const char *const *)o->words + 2,
 				  o->n_words - 2, loaded);
