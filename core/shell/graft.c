@@ -29,7 +29,7 @@ enum { EXIT_USAGE = 2, TIMEOUT_MAX = 3600, TIMEOUT = 256 };
 struct options {
 	const char *socket;
 	int timeout; /* seconds */
-	bool json, undo;
+	bool json, undo, force;
 	char **words;
 	size_t n_words;
 };
@@ -247,7 +247,7 @@ static int load(const struct options *o, const struct graft_host *host,
 				  path);
 	if (fs.f_type != BPF_FS_MAGIC)
 		return graft_load(host, path, (const char *const *)o->words + 2,
-				  o->n_words - 2, loaded);
+				  o->n_words - 2, o->force, loaded);
 	if (o->n_words > 2)
 		return graft_fail("%s: a pin is one program, so none can be "
 				  "named",
@@ -284,6 +284,9 @@ static int help(void)
 	       "       lqosctl graft\n\n"
 	       "Lets another program run in the place of a module's own, under "
 	       "traffic.\n\n"
+	       "  -f, --force            even if none of the file's maps is "
+	       "one "
+	       "of the module's\n"
 	       "  -u, --undo             the module's own programs run again\n"
 	       "  -j, --json             print JSON\n"
 	       "  -S, --socket=SOCKET    lqosd's socket (%s)\n"
@@ -303,6 +306,7 @@ static int usage(const char *why)
 }
 
 static const struct option long_options[] = {
+	{"force", no_argument, NULL, 'f'},
 	{"undo", no_argument, NULL, 'u'},
 	{"json", no_argument, NULL, 'j'},
 	{"verbose", no_argument, NULL, 'v'},
@@ -319,6 +323,9 @@ static int read_option(struct options *o, int option)
 	uint32_t seconds;
 
 	switch (option) {
+	case 'f':
+		o->force = true;
+		return -1;
 	case 'u':
 		o->undo = true;
 		return -1;
@@ -353,7 +360,7 @@ int main(int argc, char **argv)
 	char why[1024];
 	int c, rc = -1;
 
-	while (rc < 0 && (c = getopt_long(argc, argv, "ujvS:hV", long_options,
+	while (rc < 0 && (c = getopt_long(argc, argv, "fujvS:hV", long_options,
 					  NULL)) != -1)
 		rc = read_option(&o, c);
 	if (rc >= 0)

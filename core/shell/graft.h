@@ -50,10 +50,12 @@ struct graft_loaded {
 
 /*
  * Loads those programs of an ELF file that names says, up to n; all that fit
- * the host where n is 0.  -1: none is loaded, and stderr says why.
+ * the host where n is 0.  force: though it has none of the host's maps.  -1:
+ * none is loaded, and stderr says why.
  */
 int graft_load(const struct graft_host *host, const char *path,
-	       const char *const *names, size_t n, struct graft_loaded *out);
+	       const char *const *names, size_t n, bool force,
+	       struct graft_loaded *out);
 /* The same of a program that is pinned in a BPF file system. */
 int graft_open_pinned(const struct graft_host *host, const char *path,
 		      struct graft_loaded *out);
@@ -61,6 +63,10 @@ void graft_unload(struct graft_loaded *loaded);
 
 /* ---- graft_bind.c -------------------------------------------------------- */
 
+/* Has obj one of the maps that only the host's module has, or are there none?
+ */
+bool graft_is_related(const struct graft_host *host,
+		      const struct bpf_object *obj);
 /* Between obj's open and load: gives it the host's maps and constants.  -1: it
  * does not fit, and stderr says why. */
 int graft_bind(const struct graft_host *host, struct bpf_object *obj);

@@ -235,6 +235,31 @@ static int bind_map(const struct graft_host *host, struct bpf_object *obj,
 	return 0;
 }
 
+/* Not the core's, which all have, nor a section of variables. */
+static bool is_particular(const char *name)
+{
+	return *name != '.' && strncmp(name, "lqos_", 5);
+}
+
+bool graft_is_related(const struct graft_host *host,
+		      const struct bpf_object *obj)
+{
+	const struct bpf_map *map;
+	bool any = false;
+	size_t i;
+
+	for (i = 0; i < host->n_maps; i++)
+		any |= is_particular(host->maps[i].name);
+	if (!any)
+		return true;
+	bpf_object__for_each_map(map, obj) {
+		if (is_particular(name_of(map)) &&
+		    graft_map(host, name_of(map)) >= 0)
+			return true;
+	}
+	return false;
+}
+
 int graft_bind(const struct graft_host *host, struct bpf_object *obj)
 {
 	struct bpf_map *map;

@@ -228,7 +228,8 @@ static int note_loaded(const struct graft_host *host,
 }
 
 int graft_load(const struct graft_host *host, const char *path,
-	       const char *const *names, size_t n, struct graft_loaded *out)
+	       const char *const *names, size_t n, bool force,
+	       struct graft_loaded *out)
 {
 	struct graft_loaded loaded = {.pinned = -1};
 	struct choice choice = {};
@@ -241,6 +242,10 @@ int graft_load(const struct graft_host *host, const char *path,
 				  "-target bpf): %s",
 				  path, what_it_said(-errno));
 	rc = choose(host, loaded.obj, path, names, n, &choice);
+	if (!rc && !force && !graft_is_related(host, loaded.obj))
+		rc = graft_fail("%s: none of its maps is one of %s's: is it "
+				"its program? --force grafts it all the same",
+				path, host->module);
 	if (!rc)
 		rc = graft_bind(host, loaded.obj);
 	if (!rc)
