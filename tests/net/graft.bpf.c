@@ -131,4 +131,15 @@ static __always_inline void sum(const struct lqos_frame *f)
 OBSERVER(GR_NAME, sum)
 #endif
 
+#ifdef GR_FLOWS
+static __always_inline void write(const struct lqos_frame *f)
+{
+	struct lqos_flow *flow = lqos_flow_of(&f->pkt);
+
+	if (flow)
+		*(__u64 *)lqos_flow_part_of(flow) = ~0ULL;
+}
+OBSERVER(GR_NAME, write)
+#endif
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

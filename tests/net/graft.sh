@@ -83,7 +83,7 @@ own_map()
 
 # ---- Traffic ----------------------------------------------------------------
 
-# stream PORT COUNT: numbered packets come down.
+# stream PORT [COUNT]: numbered packets come down, for long by default.
 stream()
 {
 	in_background "$LAB_NS_SUBS" python3 -B "$UDP" count $ADDRESS "$1" \
@@ -91,7 +91,7 @@ stream()
 	COUNTER=$!
 	grows "$LAB_DIR/count.out" ready $COUNTER
 	in_background "$LAB_NS_INET" python3 -B "$UDP" send $ADDRESS "$1" \
-		"$2" $RATE
+		"${2:-$((RATE * 300))}" $RATE >"$LAB_DIR/send.out"
 	SENDER=$!
 	sleep 0.3
 }
@@ -107,6 +107,14 @@ stream_ends()
 	wait $SENDER
 	end $COUNTER
 	RECEIVED=$(tail -n 1 "$LAB_DIR/count.out")
+}
+
+# stream_stops: now; SENT is how many went.
+stream_stops()
+{
+	end $SENDER
+	SENT=$(<"$LAB_DIR/send.out")
+	stream_ends
 }
 
 # UDP packets of the circuit, as throughput counts them.
@@ -130,28 +138,31 @@ of_flow()
 # The module's own program in its own place, again and again.
 under_traffic()
 {
-	local before n=$((RATE * 12)) bad=0
+	local before bad=0 id
 
 	before=$(counted)
-	stream 7001 $n
+	stream 7001
 	for _ in {1..20}; do
+		LAST=$(in_place observe id)
 		graft throughput "$THROUGHPUT" >"$LAB_DIR/graft.out" 2>&1 ||
 			bad=$((bad + 1))
 	done
 	is "20 grafts of its own program" "$bad $(<"$LAB_DIR/graft.out")" \
 		"0 throughput observe: tp_count (program $(in_place observe id)) \
-runs in the place of tp_count"
+runs in the place of tp_count (program ${LAST:-none})"
 	is "status says so" "$(in_place observe grafted)" true
 	like "... in its table, too" "$(ctl status)" \
 		'throughput +tp_count +yes +[0-9]+ +tp_count'
 	like "... and so does lqosctl graft" "$(graft)" \
-		'^throughput observe: tp_count \(program [0-9]+\)'
-	check "undone" graft throughput --undo
+		'^throughput observe: tp_count \(program [0-9]+\) runs in the place of its own tp_count$'
+	id=$(in_place observe id)
+	is "undone" "$(graft throughput --undo)" "throughput observe: its own \
+tp_count runs again, not tp_count (program $id)"
 	check "all that under traffic" is_streaming
 	is "its own runs again" "$(in_place observe grafted)" null
-	stream_ends
-	is "none of $n packets was lost" "$RECEIVED" $n
-	is "each was counted, and once" $(($(counted) - before)) $n
+	stream_stops
+	is "none of $SENT packets was lost" "$RECEIVED" "$SENT"
+	is "each was counted, and once" $(($(counted) - before)) "$SENT"
 	is "the log says each, what and who" "$(grep -cE "graft by uid 0, pid \
 [0-9]+: module throughput, stage observe: tp_count .* in the place of \
 (its own )?tp_count" "$LAB_LOG")" 20
@@ -168,7 +179,7 @@ another_program()
 	local before n=2000 said
 
 	before=$(counted)
-	said=$(graft throughput "$LAB_DIR/OBSERVE.bpf.o" 2>&1)
+	said=$(graft -f throughput "$LAB_DIR/OBSERVE.bpf.o" 2>&1)
 	is "another program: graft" $? 0
 	like "... a new map is told of" "$said" 'map gr_seen is new'
 	like "... a new constant, too" "$said" 'constant gr_constant is new'
@@ -228,15 +239,14 @@ load_raw()
 		bpftool -j prog show pinned "$pin" | jq .id
 }
 
-# 36 tests.
 refusals()
 {
-	local before n=$((RATE * 12)) id
+	local before id
 
 	before=$(counted)
-	stream 7003 $n
+	stream 7003
 	refused "does not go on" 'does not go on to the next.*lqos_next_observe' \
-		graft throughput "$LAB_DIR/ENDS.bpf.o"
+		graft -f throughput "$LAB_DIR/ENDS.bpf.o"
 	refused "for another stage" 'no program in it for a stage where' \
 		graft throughput "$LAB_DIR/EGRESS.bpf.o"
 	refused "for another stage, named" \
@@ -249,14 +259,27 @@ refusals()
 	refused "another layout" 'map tp_slots is not what .*: restart lqosd' \
 		graft throughput "$LAB_DIR/LAYOUT.bpf.o"
 	refused "other global variables" 'map [.]bss is not what module pping' \
-		graft pping "$LAB_DIR/BSS.bpf.o"
+		graft -f pping "$LAB_DIR/BSS.bpf.o"
 	refused "by the verifier" 'invalid access to packet.*what runs goes on' \
-		graft throughput "$LAB_DIR/BACKWARDS.bpf.o"
+		graft -f throughput "$LAB_DIR/BACKWARDS.bpf.o"
+	refused "another module's program" "none of its maps is one of \
+throughput's: is it its program[?] --force" \
+		graft throughput "${THROUGHPUT%/*}/pping.bpf.o"
+	refused "... by force, as it keeps something of flows" \
+		'uses lqos_flows, and module throughput keeps nothing of flows' \
+		graft -f throughput "${THROUGHPUT%/*}/pping.bpf.o"
+	refused "one that writes into what others keep of flows" \
+		'uses lqos_flows, and module throughput keeps nothing of flows' \
+		graft -f throughput "$LAB_DIR/FLOWS.bpf.o"
 	refused "no ELF file" 'expected a BPF object' \
 		graft throughput "${BASH_SOURCE[0]}"
 	: >"$LAB_DIR/empty"
 	refused "an empty file" 'expected a BPF object' \
 		graft throughput "$LAB_DIR/empty"
+	mkfifo "$LAB_DIR/fifo"
+	refused "a FIFO, which nobody writes" 'fifo: it is no regular file' \
+		timeout $((10 * SLOW)) "$ROOT/bin/lqosctl" -S "$LAB_BUS" \
+		graft throughput "$LAB_DIR/fifo"
 	refused "no file" 'No such file' graft throughput "$LAB_DIR/nothing"
 	refused "no module" 'module "nobody": none of that name' \
 		graft nobody "$THROUGHPUT"
@@ -275,21 +298,21 @@ refusals()
 		"$ROOT/bin/lqosctl" -S "$LAB_BUS" graft throughput "$THROUGHPUT"
 	rm -f "$LAB_OWN_PINS"/{tc,maps}
 	check "all that under traffic" is_streaming
-	stream_ends
-	is "none of $n packets was lost" "$RECEIVED" $n
-	is "each was counted, and once" $(($(counted) - before)) $n
+	stream_stops
+	is "none of $SENT packets was lost" "$RECEIVED" "$SENT"
+	is "each was counted, and once" $(($(counted) - before)) "$SENT"
+	is "... and is in the record of its flow" "$(of_flow 7003)" "$SENT"
 	check "of what was refused nothing is left" loaded_soon 0
 }
 
-# 12 tests.
 restarts()
 {
-	local before n=$((RATE * 8)) own
+	local before own
 
 	graft throughput "$THROUGHPUT" >/dev/null
 	own=$(in_place observe id)
 	before=$(counted)
-	stream 7004 $n
+	stream 7004
 	lab_stop KILL
 	check "kill -9 with a graft: it goes on" \
 		bpftool prog show id "$own"
@@ -297,16 +320,16 @@ restarts()
 	daemon
 	is "... the next start has its own" "$(in_place observe grafted)" null
 	check "... which took over under traffic" is_streaming
-	stream_ends
-	is "... and lost none of $n packets" "$RECEIVED" $n
-	is "... nor missed one" $(($(counted) - before)) $n
-	graft throughput "$LAB_DIR/OBSERVE.bpf.o" >/dev/null 2>&1
+	stream_stops
+	is "... and lost none of $SENT packets" "$RECEIVED" "$SENT"
+	is "... nor missed one" $(($(counted) - before)) "$SENT"
+	graft -f throughput "$LAB_DIR/OBSERVE.bpf.o" >/dev/null 2>&1
 	lab_stop
 	is "a clean stop with a graft: status 0" $? 0
 	check "... nothing of it is left" loaded_soon 0
 	daemon
 	is "... the next start has its own" "$(in_place observe grafted)" null
-	check "a graft" graft throughput "$LAB_DIR/OBSERVE.bpf.o"
+	check "a graft" graft -f throughput "$LAB_DIR/OBSERVE.bpf.o"
 	lab_stop QUIT
 	check "SIGQUIT leaves it" loaded_soon 1
 	daemon
@@ -314,19 +337,21 @@ restarts()
 	check "... and that is gone" loaded_soon 0
 }
 
-# 9 tests.
 two_stages()
 {
 	local n=1000 said
 
 	lab_stop
-	daemon -i inet -m throughput,flow,lqtop
-	said=$(graft throughput "$LAB_DIR/OBSERVE.bpf.o" 2>/dev/null)
+	check "the module of the test is built" "$NET_TOP/tests/module/build" \
+		"$ROOT" "$LAB_DIR/module"
+	daemon -M "$ROOT/lib/lqos:$LAB_DIR/module" -i inet \
+		-m throughput,flow,lqtop,many
+	said=$(graft -f throughput "$LAB_DIR/OBSERVE.bpf.o" 2>/dev/null)
 	is "one interface: both stages at once" "$said" \
 		"throughput observe: ${NAME:0:15} (program \
-$(in_place observe id)) runs in the place of tp_count
+$(in_place observe id)) runs in the place of its own tp_count
 throughput observe_tc: $(in_place observe_tc program) (program \
-$(in_place observe_tc id)) runs in the place of tp_count_tc"
+$(in_place observe_tc id)) runs in the place of its own tp_count_tc"
 	stream 7005 $n
 	stream_ends
 	is "... pass all" "$RECEIVED" $n
@@ -338,6 +363,8 @@ $(in_place observe_tc id)) runs in the place of tp_count_tc"
 		ctl call core.graft "{\"module\": \"throughput\", \"programs\":
 		[{\"stage\": \"observe\", \"id\": $(in_place observe id)},
 		{\"stage\": \"observe_tc\", \"id\": 4294967295}]}"
+	refused "a module with too many maps" 'module many has 3[0-9]{2} maps, and one with more than 253 cannot be grafted' \
+		graft many "$THROUGHPUT"
 	# Where its attach type is that of bpftool's.
 	id=$(load_raw self XDP xdp \
 		map name lqos_observe pinned "$CHAINS/lqos_observe" \
@@ -364,7 +391,6 @@ with_tracefs()
 		exec "$@"' sh "$@"
 }
 
-# 9 tests.
 debug()
 {
 	local said pid lock
@@ -379,7 +405,7 @@ nowhere: mount -t tracefs tracefs /sys/kernel/tracing"
 	is "debug: a time that is none" "$("$ROOT/bin/lqosctl" debug --for=0 \
 		2>&1 >/dev/null | head -n 1)" \
 		"lqosctl: debug: --for=0: expected a number from 1 to 604800"
-	check "a graft that talks" graft throughput "$LAB_DIR/TALKS.bpf.o"
+	check "a graft that talks" graft -f throughput "$LAB_DIR/TALKS.bpf.o"
 	with_tracefs "$LAB_DIR/tracefs" "$ROOT/bin/lqosctl" debug \
 		--for=$((4 * SLOW)) >"$LAB_DIR/debug.out" 2>"$LAB_DIR/debug.err" &
 	pid=$!
@@ -389,6 +415,14 @@ nowhere: mount -t tracefs tracefs /sys/kernel/tracing"
 	is "debug: it ends after the time" $? 0
 	at_least "debug: what it says" "$(grep -c \
 		': bpf_trace_printk: graft saw 119 bytes$' "$LAB_DIR/debug.out")" 3
+	with_tracefs "$LAB_DIR/tracefs" "$ROOT/bin/lqosctl" debug \
+		--for=$((20 * SLOW)) >/dev/full 2>"$LAB_DIR/debug.err" &
+	pid=$!
+	sleep 1
+	lab_subs python3 -B "$UDP" send $LAB_INET4 7007 3 100 77
+	wait $pid
+	like "debug: nowhere to write" "$? $(<"$LAB_DIR/debug.err")" \
+		'^1 .*standard output: No space left on device'
 	with_tracefs "$LAB_DIR/tracefs" timeout --preserve-status -s INT 2 \
 		"$ROOT/bin/lqosctl" debug >"$LAB_DIR/debug.out" 2>&1
 	is "debug: interrupted, status 0" $? 0
@@ -415,9 +449,10 @@ nowhere: mount -t tracefs tracefs /sys/kernel/tracing"
 	exec {lock}<&-
 }
 
-net_begin 103
+net_begin 116
 command -v clang >/dev/null || bail "no clang"
-for variant in OBSERVE XDP TALKS ENDS BACKWARDS EGRESS TWICE LAYOUT BSS; do
+for variant in OBSERVE XDP TALKS ENDS BACKWARDS EGRESS TWICE LAYOUT BSS \
+	FLOWS; do
 	build $variant || bail "no $variant.bpf.o"
 done
 mkdir -p "$LAB_OWN_PINS"

@@ -2,6 +2,7 @@
 """Numbered UDP packets, and how many of them arrive.
 
 usage: udp_numbers.py send ADDRESS PORT COUNT [PER_SECOND [BYTES]]
+                      SIGTERM ends it, and it prints how many it has sent
        udp_numbers.py count ADDRESS PORT    until SIGTERM; prints distinct ones
 """
 import signal
@@ -23,8 +24,13 @@ def send(address, port, count, rate=20000, size=64):
     if family(address) == socket.AF_INET:
         # Whatever the route says.
         s.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_INTERFACE)
+    ended = []
+    signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     began = time.monotonic()
     for i in range(count):
+        if ended:
+            print(i)
+            break
         s.sendto(i.to_bytes(8, "big") + bytes(size - 8), (address, port))
         late = began + i / rate - time.monotonic()
         if late > 0.001:
