@@ -446,6 +446,10 @@ static inline uint32_t datapath_pow2(uint32_t n)
 const struct datapath_lists *datapath_lists(struct core_datapath *dp);
 void datapath_lists_forget(struct core_datapath *dp);
 
+/* Is there a BPF file system, mounted here, that others than root may pin
+ * something in?  path, of size bytes, is where (bpffs.c). */
+bool bpffs_is_open(char *path, size_t size);
+
 /* ---- grants.c: descriptors of maps, for others ----------------------------
  */
 

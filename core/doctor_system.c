@@ -6,6 +6,7 @@
 #include <linux/magic.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "core/cleanup.h"
@@ -67,9 +68,19 @@ void doctor_kernel(struct doctor *d)
 void doctor_bpffs(struct doctor *d)
 {
 	struct statfs fs;
+	struct stat st;
 
 	if (!statfs(d->bpffs, &fs) && fs.f_type == BPF_FS_MAGIC) {
-		doctor_ok(d, "mounted at %s", d->bpffs);
+		if (stat(d->bpffs, &st) || !(st.st_mode & 022)) {
+			doctor_ok(d, "mounted at %s", d->bpffs);
+			return;
+		}
+		doctor_warn(d,
+			    "others than root can make files in %s, and so "
+			    "write any map that they may read: lqosctl exec "
+			    "and map are for root alone until that is changed",
+			    d->bpffs);
+		doctor_type(d, "chmod 0700 %s", d->bpffs);
 		return;
 	}
 	doctor_warn(d,
@@ -77,7 +88,7 @@ void doctor_bpffs(struct doctor *d)
 		    "systemd's or a container's mount namespace nobody else "
 		    "will see it",
 		    d->bpffs);
-	doctor_type(d, "mount -t bpf bpf %s", d->bpffs);
+	doctor_type(d, "mount -t bpf -o mode=0700 bpf %s", d->bpffs);
 }
 
 /* In other network namespaces than the first there are no such files. */

@@ -467,6 +467,20 @@ static int check_rate(struct lqos_call *call, struct ask_rate *rates, uid_t uid)
 		(unsigned int)uid, BURST, RATE_NS / 1000000);
 }
 
+/* Whoever could pin a map that he may read could write it. */
+static int check_pins(struct lqos_call *call)
+{
+	char path[256];
+
+	if (!bpffs_is_open(path, sizeof(path)))
+		return 0;
+	return lqos_call_fail(call, -EPERM,
+			      "maps are root's alone while others can make "
+			      "files in the BPF file system %s, as a pin there "
+			      "would let them write: chmod 0700 %s",
+			      path, path);
+}
+
 static int check_rights(const struct grant *g, const struct patterns *programs,
 			struct ask_rate *rates)
 {
@@ -478,7 +492,7 @@ static int check_rights(const struct grant *g, const struct patterns *programs,
 	if (!uid)
 		return 0;
 	if (!programs->n && !g->write)
-		return check_rate(g->call, rates, uid);
+		return check_rate(g->call, rates, uid) ?: check_pins(g->call);
 	core_log(WHO, LQOS_WARN, "refused uid %u %s", (unsigned int)uid, what);
 	return lqos_call_fail(g->call, -EPERM,
 			      "%s are root's, and you are uid %u: ask without "

@@ -82,7 +82,7 @@ static int ensure_bpffs(struct pins *pins)
 		  "mode=0700"))
 		return core_fail(WHO, -errno,
 				 "no BPF file system at %s, and cannot mount "
-				 "one: try `mount -t bpf bpf %s`",
+				 "one: try `mount -t bpf -o mode=0700 bpf %s`",
 				 root, root);
 	/* The usual place stays mounted: others may use it by now. */
 	pins->mounted = root == pins->dir;

@@ -295,15 +295,33 @@ storms()
 	local rss
 
 	storm well '[1000,0,0]'
-	rss=$(lqosd_rss)
 	storm die '[500,0,0]'
 	storm half '[500,0,0]'
 	storm gifts '[1000,0,0]'
 	storm lies '[500,500,0]'
 	storm pipe '[1000,0,0]'
 	one_of_many
+	rss=$(lqosd_rss)
+	storm pipe '[1000,0,0]'
 	[ -n "$LQOS_SANITIZED" ] && rss=$((rss * 4)) # quarantine
 	at_least "memory does not grow with them" $((rss + 4096)) "$(lqosd_rss)"
+}
+
+# A BPF file system that anybody may pin in, for the daemon alone.
+open_bpffs()
+{
+	lab_stop
+	mkdir "$LAB_DIR/bpffs"
+	# shellcheck disable=SC2034
+	LAB_UNDER=(unshare -m sh -c "mount -t bpf -o mode=1777 bpf \"$LAB_DIR/bpffs\" &&
+		exec \"\$@\"" sh)
+	daemon -M "$ROOT/lib/lqos:$SO" -m throughput,many
+	chgrp $GROUP "$LAB_BUS"
+	like "where anybody may pin: nobody has none, and is told why" \
+		"$(nobody_refusal -m many:limits)" \
+		"files in the BPF file system $LAB_DIR/bpffs.*chmod 0700"
+	is "... root has" "$(judged .n -m many:limits)" 1
+	rmdir "$LAB_DIR/bpffs"
 }
 
 # Who is not root has a hundred at once, and nobody waits for him for long.
@@ -359,7 +377,8 @@ begin()
 	settle
 }
 
-net_begin 90
+needs_closed_bpffs
+net_begin 95
 SO=$LAB_DIR/module
 check "the module of the test is built" "$NET_TOP/tests/module/build" "$ROOT" "$SO"
 lab_ini
@@ -372,4 +391,5 @@ audit
 restarts
 storms
 few_files
+open_bpffs
 is "no sanitizer reports" "$(sanitizer_reports)" ""

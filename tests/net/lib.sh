@@ -179,6 +179,18 @@ net_begin()
 	lab_up || bail "no lab"
 }
 
+# Who is not root gets maps only where nobody but root can pin them.
+needs_closed_bpffs()
+{
+	local mode
+
+	mode=$(stat -fc %T "$LAB_BPFFS" 2>/dev/null)
+	[ "$mode" = bpf_fs ] || return 0
+	mode=$(stat -c %a "$LAB_BPFFS")
+	[ $((8#$mode & 8#22)) -eq 0 ] ||
+		skip_all "$LAB_BPFFS is of mode $mode: try chmod 0700 $LAB_BPFFS"
+}
+
 # encapsulate_host subs|inet up|down: its interfaces put headers on what goes
 # the one way, and take them off what comes.
 encapsulate_host()

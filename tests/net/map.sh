@@ -198,6 +198,7 @@ completion()
 	offers "its options" "--interval=" map watch --int
 }
 
+needs_closed_bpffs
 net_begin 44
 SO=$LAB_DIR/module
 check "the module of the test is built" "$NET_TOP/tests/module/build" "$ROOT" "$SO"

@@ -284,7 +284,7 @@ static void bpffs(void **state)
 {
 	(void)state;
 	run(doctor_bpffs);
-	expect("warn", top, "mount -t bpf bpf /tmp/");
+	expect("warn", top, "mount -t bpf -o mode=0700 bpf /tmp/");
 	d.bpffs = "/sys/fs/bpf";
 	if (access("/sys/fs/bpf", R_OK))
 		return; /* neither root nor a BPF file system */
