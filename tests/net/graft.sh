@@ -186,11 +186,12 @@ another_program()
 	is "... in its place" "$(in_place observe program)" "${NAME:0:15}"
 	stream 7002 $n
 	stream_ends
+	# Before it has been silent for so long that it is over.
+	is "... those behind it go on: flow" "$(of_flow 7002)" $n
 	is "... passes all" "$RECEIVED" $n
 	is "... counts all" "$(own_map observe 0)" $n
 	is "... has the constants of what ran" "$(own_map observe 1)" 256
 	is "... and throughput has none of it" $(($(counted) - before)) 0
-	is "... those behind it go on: flow" "$(of_flow 7002)" $n
 	# Out of one graft into another, by a pin.
 	bpftool prog pin id "$(in_place observe id)" "$LAB_OWN_PINS/mine"
 	check "its own file over it" graft throughput "$THROUGHPUT"
@@ -299,9 +300,9 @@ throughput's: is it its program[?] --force" \
 	rm -f "$LAB_OWN_PINS"/{tc,maps}
 	check "all that under traffic" is_streaming
 	stream_stops
+	is "each packet is in the record of its flow" "$(of_flow 7003)" "$SENT"
 	is "none of $SENT packets was lost" "$RECEIVED" "$SENT"
 	is "each was counted, and once" $(($(counted) - before)) "$SENT"
-	is "... and is in the record of its flow" "$(of_flow 7003)" "$SENT"
 	check "of what was refused nothing is left" loaded_soon 0
 }
 
