@@ -165,8 +165,8 @@ static int check_whose(struct candidate *c, const struct bpf_map_info *info)
 	return 0;
 }
 
-/* A module that has no part of a flow's record would write into that of
- * another.  How much of its own part one writes nothing tells. */
+/* A module that has no part of a flow's record would write into what the core
+ * and others have there.  How much of its own part one writes nothing tells. */
 static int check_flows(struct candidate *c, uint32_t id)
 {
 	const struct lqos_ctx *ctx = c->object->ctx;
