@@ -359,7 +359,8 @@ static int64_t served_until(struct core_bus *bus)
 
 	/* Which is the same all through a turn. */
 	event_base_gettimeofday_cached(core_loop_base(bus->core->loop), &turn);
-	if (evutil_timercmp(&turn, &bus->turn, !=)) {
+	if (turn.tv_sec != bus->turn.tv_sec ||
+	    turn.tv_usec != bus->turn.tv_usec) {
 		bus->turn = turn;
 		bus->turn_end = now + TURN_NS;
 	}
