@@ -86,6 +86,12 @@ is "... and back" "$(graft --undo && run_now)" "own own"
 settle # what is read each second is open by then
 FDS=$(fds)
 for KIND in bpf_ heap; do
+	if [ $KIND = heap ] && [ -n "$LQOS_SANITIZED" ]; then
+		for N in 1 2 3; do
+			skip "heap ($N of 3)" "it is the sanitizer's"
+		done
+		continue
+	fi
 	arm $KIND 0
 	graft "$PROGRAM"
 	CALLS=$(counted)
@@ -100,7 +106,7 @@ for KIND in bpf_ heap; do
 	done
 	note "$KIND: $CALLS calls, $HITS failed"
 	is "$KIND: all or nothing" "$ODD" ""
-	at_least "$KIND: of these failed" "$HITS" $((CALLS / STEP / 2))
+	at_least "$KIND: of these failed" "$HITS" $((CALLS / STEP / 2 + 1))
 	check "$KIND: it answers" answers
 done
 KIND=bpf_
