@@ -428,8 +428,6 @@ int graft_add(struct core_datapath *dp);
  */
 int graft_check(const struct datapath_object *object, int stage, int fd,
 		struct bpf_prog_info *info, char *why, size_t size);
-/* Of an object's .data and the like without the object's name. */
-const char *graft_map_name(const struct bpf_map *map);
 
 /* The least power of two that is not less. */
 static inline uint32_t datapath_pow2(uint32_t n)

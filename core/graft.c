@@ -17,6 +17,7 @@
 #include "core/bus.h"
 #include "core/cleanup.h"
 #include "core/datapath.h"
+#include "core/layout.h"
 
 #define WHO "datapath"
 
@@ -125,7 +126,7 @@ static int add_maps(struct lqos_call *call, const struct bpf_object *obj,
 			continue;
 		rc = lqos_call_fd(call, bpf_map__fd(map));
 		json_array_append_new(
-			maps, json_pack("{s:s}", "name", graft_map_name(map)));
+			maps, json_pack("{s:s}", "name", layout_map_name(map)));
 	}
 	return rc;
 }

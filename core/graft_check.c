@@ -9,13 +9,7 @@
 
 #include "core/cleanup.h"
 #include "core/datapath.h"
-
-const char *graft_map_name(const struct bpf_map *map)
-{
-	const char *name = bpf_map__name(map);
-
-	return bpf_map__is_internal(map) ? strchr(name, '.') ?: name : name;
-}
+#include "core/layout.h"
 
 struct candidate {
 	const struct datapath_object *object; /* the module's newest */
@@ -121,7 +115,7 @@ static bool same_name(const char *kernel, const struct bpf_map *map)
 	const char *dot = strchr(kernel, '.');
 
 	if (bpf_map__is_internal(map))
-		return dot && !strcmp(dot, graft_map_name(map));
+		return dot && !strcmp(dot, layout_map_name(map));
 	return !strncmp(kernel, bpf_map__name(map), BPF_OBJ_NAME_LEN - 1);
 }
 
@@ -151,7 +145,7 @@ static int check_whose(struct candidate *c, const struct bpf_map_info *info)
 			continue;
 		bpf_object__for_each_map(map, object->obj) {
 			if (bpf_map__fd(map) < 0 ||
-			    !strncmp(graft_map_name(map), ".rodata", 7) ||
+			    !strncmp(layout_map_name(map), ".rodata", 7) ||
 			    !same_name(info->name, map) ||
 			    is_same(map, info->id))
 				continue;

@@ -229,9 +229,11 @@ static int grant_map(struct grant *g, const struct datapath_map *map)
 		g->n_fds++;
 	}
 	json_array_append_new(
-		g->maps, json_pack("{s:s,s:s,s:I,s:s}", "module", map->module,
-				   "name", map->name, "id", (json_int_t)map->id,
-				   "access", write ? "rw" : "ro"));
+		g->maps,
+		json_pack("{s:s,s:s,s:I,s:s}", "module", map->module, "name",
+			  map->name, "id", (json_int_t)map->id, "access",
+			  datapath_access_names[write ? DATAPATH_WRITE
+						      : DATAPATH_READ]));
 	return 0;
 }
 
@@ -431,16 +433,16 @@ static void audit(const struct grant *g)
 	char who[64];
 	size_t size;
 	FILE *f = open_memstream(&text, &size);
+	bool whole = false;
 
 	if (f) {
 		print_alike(f, g->lists, g->maps);
 		print_alike(f, g->lists, g->programs);
+		whole = !fclose(f);
 	}
-	if (!f || fclose(f))
-		text = NULL;
 	core_log_unlimited(WHO, LQOS_INFO, "granted to %s:%s",
 			   core_call_asker(g->call, who, sizeof(who)),
-			   text ?: " no memory to say what");
+			   whole ? text : " no memory to say what");
 }
 
 /* Those who may only look: so many at once, and then one in a while.  Each is a

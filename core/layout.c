@@ -285,3 +285,10 @@ int layout_has_room(int fd, const struct bpf_map *map)
 		return -EPROTO;
 	return 0;
 }
+
+const char *layout_map_name(const struct bpf_map *map)
+{
+	const char *name = bpf_map__name(map);
+
+	return bpf_map__is_internal(map) ? strchr(name, '.') ?: name : name;
+}

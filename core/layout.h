@@ -30,4 +30,7 @@ bool layout_has_tag(const struct bpf_object *obj, const struct bpf_map *map,
  * -EPROTO: it has grown, or the module is newer. */
 int layout_has_room(int fd, const struct bpf_map *map);
 
+/* Of .data and the like without the object's name: ".data". */
+const char *layout_map_name(const struct bpf_map *map);
+
 #endif /* CORE_LAYOUT_H */

@@ -4,7 +4,6 @@
  * runs it for "lqosctl export".
  */
 #include <errno.h>
-#include <fnmatch.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,24 +136,10 @@ static int read_options(struct options *o, int argc, char **argv)
 
 /* ---- Of a shell ---------------------------------------------------------- */
 
-/* As lqosd understands it. */
-static bool matches(const char *pattern, const struct grant *map)
-{
-	char whole[sizeof(map->module) + sizeof(map->name)];
-
-	if (map->kind != GRANT_MAP)
-		return false;
-	snprintf(whole, sizeof(whole), "%s:%s", map->module, map->name);
-	if (strchr(pattern, ':'))
-		return !fnmatch(pattern, whole, 0);
-	return !fnmatch(pattern, map->module, 0) ||
-	       !fnmatch(pattern, map->name, 0);
-}
-
 static bool is_asked_for(const struct options *o, const struct grant *map)
 {
 	for (size_t p = 0; p < o->n_maps; p++)
-		if (matches(o->maps[p], map))
+		if (grant_matches(map, o->maps[p]))
 			return true;
 	return false;
 }
@@ -165,7 +150,7 @@ static int check_patterns(const struct options *o, const struct grants *all,
 	for (size_t p = 0; p < o->n_maps; p++) {
 		size_t i = 0;
 
-		while (i < all->n && !matches(o->maps[p], &all->at[i]))
+		while (i < all->n && !grant_matches(&all->at[i], o->maps[p]))
 			i++;
 		if (i < all->n)
 			continue;
@@ -183,19 +168,13 @@ static int check_map(const struct options *o, const struct grant *map,
 		     char *why, size_t why_size)
 {
 	if (map->fd < 0)
-		snprintf(
-			why, why_size,
-			"%s:%s: the environment names a descriptor that is not "
-			"open here, or is something else by now: was it closed "
-			"on the way?",
-			map->module, map->name);
-	else if (map->writable && !o->writable)
-		snprintf(why, why_size,
-			 "this shell can write to %s:%s, and so could who gets "
-			 "it: say --rw if that is meant",
-			 map->module, map->name);
-	else
+		return grant_closed(map, why, why_size);
+	if (!map->writable || o->writable)
 		return 0;
+	snprintf(why, why_size,
+		 "this shell can write to %s:%s, and so could who gets it: say "
+		 "--rw if that is meant",
+		 map->module, map->name);
 	return -EPERM;
 }
 

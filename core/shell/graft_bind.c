@@ -26,14 +26,6 @@ int graft_map(const struct graft_host *host, const char *name)
 	return -1;
 }
 
-/* Of .data and the like without the object's name. */
-static const char *name_of(const struct bpf_map *map)
-{
-	const char *name = bpf_map__name(map);
-
-	return bpf_map__is_internal(map) ? strchr(name, '.') ?: name : name;
-}
-
 /* ---- Constants ----------------------------------------------------------- */
 
 /* A section of variables, and what is in it. */
@@ -147,7 +139,7 @@ static int bind_constants(const struct bpf_object *obj, struct bpf_map *map,
 	free(from.data);
 	return rc ? graft_fail("%s: what the running module has in it cannot "
 			       "be read: %s",
-			       name_of(map), strerror(-rc))
+			       layout_map_name(map), strerror(-rc))
 		  : 0;
 }
 
@@ -158,7 +150,7 @@ static int reuse(struct bpf_map *map, int fd)
 	int rc = bpf_map__reuse_fd(map, fd);
 
 	return rc ? graft_fail("map %s: cannot be bound to the module's: %s",
-			       name_of(map), strerror(-rc))
+			       layout_map_name(map), strerror(-rc))
 		  : 0;
 }
 
@@ -170,15 +162,15 @@ static int bind_core_map(const struct graft_host *host, struct bpf_map *map,
 	if (fd < 0)
 		return graft_fail("map %s: names with lqos_ are the core's, "
 				  "and module %s is bound to none of that name",
-				  name_of(map), host->module);
+				  layout_map_name(map), host->module);
 	rc = layout_has_room(fd, map);
 	if (rc)
-		return graft_fail("map %s: %s%s", name_of(map), strerror(-rc),
-				  rc == -EPROTO
-					  ? ": it is not as large as the "
-					    "core's: build the program with "
-					    "the headers of the lqosd that runs"
-					  : "");
+		return graft_fail(
+			"map %s: %s%s", layout_map_name(map), strerror(-rc),
+			rc == -EPROTO ? ": it is not as large as the "
+					"core's: build the program with "
+					"the headers of the lqosd that runs"
+				      : "");
 	return reuse(map, fd);
 }
 
@@ -201,12 +193,13 @@ static int bind_own_map(const struct graft_host *host,
 	int rc = bpf_map__is_internal(map) ? 0 : take_size(map, fd);
 
 	if (rc)
-		return graft_fail("map %s: %s", name_of(map), strerror(-rc));
+		return graft_fail("map %s: %s", layout_map_name(map),
+				  strerror(-rc));
 	if (layout_fits(fd, obj, map, why, sizeof(why)))
 		return reuse(map, fd);
 	return graft_fail(
-		"map %s is not what module %s has: %s: %s", name_of(map),
-		host->module, why,
+		"map %s is not what module %s has: %s: %s",
+		layout_map_name(map), host->module, why,
 		bpf_map__is_internal(map)
 			? "put what is new into a section of its own, "
 			  "SEC(\".data.graft\"), or restart lqosd with the new "
@@ -217,7 +210,7 @@ static int bind_own_map(const struct graft_host *host,
 static int bind_map(const struct graft_host *host, struct bpf_object *obj,
 		    struct bpf_map *map)
 {
-	const char *name = name_of(map);
+	const char *name = layout_map_name(map);
 	int fd = graft_map(host, name);
 
 	if (!strncmp(name, "lqos_", 5))
@@ -253,8 +246,8 @@ bool graft_is_related(const struct graft_host *host,
 	if (!any)
 		return true;
 	bpf_object__for_each_map(map, obj) {
-		if (is_particular(name_of(map)) &&
-		    graft_map(host, name_of(map)) >= 0)
+		if (is_particular(layout_map_name(map)) &&
+		    graft_map(host, layout_map_name(map)) >= 0)
 			return true;
 	}
 	return false;

@@ -2,6 +2,7 @@
 /* grant.c - descriptors of maps, programs and types, asked of the daemon. */
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -143,6 +144,29 @@ int grant_check(const struct grant *grant)
 	return rc ?: id == grant->id ? 0 : -ESTALE;
 }
 
+bool grant_matches(const struct grant *grant, const char *pattern)
+{
+	char whole[sizeof(grant->module) + sizeof(grant->name)];
+
+	if (grant->kind != GRANT_MAP)
+		return false;
+	if (!strchr(pattern, ':'))
+		return !fnmatch(pattern, grant->module, 0) ||
+		       !fnmatch(pattern, grant->name, 0);
+	snprintf(whole, sizeof(whole), "%s:%s", grant->module, grant->name);
+	return !fnmatch(pattern, whole, 0);
+}
+
+int grant_closed(const struct grant *grant, char *why, size_t why_size)
+{
+	snprintf(why, why_size,
+		 "%s:%s: the environment names a descriptor that is not open "
+		 "here, or is something else by now: was it closed on the way "
+		 "(in Python, close_fds=False keeps it open)?",
+		 grant->module, grant->name);
+	return -EBADF;
+}
+
 int grants_find(const struct grants *grants, const char *name,
 		const struct grant **out, char *why, size_t why_size)
 {
@@ -174,15 +198,8 @@ int grants_find(const struct grants *grants, const char *name,
 			 name, grants->n);
 		return -ENOENT;
 	}
-	if (found->fd < 0) {
-		snprintf(why, why_size,
-			 "%s:%s: the environment names a descriptor that is "
-			 "not open here, or is something else by now: was it "
-			 "closed on the way (in Python, close_fds=False keeps "
-			 "it open)?",
-			 found->module, found->name);
-		return -EBADF;
-	}
+	if (found->fd < 0)
+		return grant_closed(found, why, why_size);
 	*out = found;
 	return 0;
 }

@@ -58,6 +58,11 @@ int grant_look(struct grant *grant);
 /* Is it open, of that kind, and does the kernel say that id?  0, -EBADF,
  * -EMEDIUMTYPE, -ESTALE: it is another one of the kind. */
 int grant_check(const struct grant *grant);
+/* Is it a map that pattern stands for, as core.grant takes them: MODULE:NAME,
+ * or one of them, as glob(7)? */
+bool grant_matches(const struct grant *grant, const char *pattern);
+/* Of one whose descriptor is -1: why it cannot be used.  -EBADF. */
+int grant_closed(const struct grant *grant, char *why, size_t why_size);
 /*
  * The map "MODULE:NAME", or "NAME" where only one module has it.  *out is
  * borrowed.  -ENOENT, -ENOTUNIQ, -EBADF: it is not open here; why is one line.

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* map_list.c - lqosctl map list. */
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,17 +9,6 @@
 #include "core/shell/map.h"
 #include "core/shell/shape.h"
 #include "core/show.h"
-
-/* As the daemon takes them. */
-static bool matches(const char *glob, const struct grant *g)
-{
-	char whole[128];
-
-	snprintf(whole, sizeof(whole), "%s:%s", g->module, g->name);
-	if (strchr(glob, ':'))
-		return !fnmatch(glob, whole, 0);
-	return !fnmatch(glob, g->module, 0) || !fnmatch(glob, g->name, 0);
-}
 
 static json_t *type_json(const struct btf *btf, const struct grant *g, bool key)
 {
@@ -76,8 +64,7 @@ int map_list(struct map_options *o)
 		return map_fail("%s", why);
 	rows = json_array();
 	for (size_t i = 0; i < grants.n; i++)
-		if (grants.at[i].kind == GRANT_MAP &&
-		    matches(glob, &grants.at[i]))
+		if (grant_matches(&grants.at[i], glob))
 			json_array_append_new(rows,
 					      row(&grants, &grants.at[i]));
 	if (!json_array_size(rows))
