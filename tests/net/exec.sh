@@ -322,6 +322,11 @@ open_bpffs()
 		"files in the BPF file system $LAB_DIR/bpffs.*chmod 0700"
 	is "... root has" "$(judged .n -m many:limits)" 1
 	rmdir "$LAB_DIR/bpffs"
+	# shellcheck disable=SC2016
+	like "... the doctor says so" "$(unshare -m sh -c \
+		'mount -t bpf -o mode=1777 bpf "$1" && exec "$2" doctor' \
+		sh "$LAB_BPFFS" "$ROOT/bin/lqosctl" 2>&1)" \
+		"others than root can make files in $LAB_BPFFS"
 }
 
 # Who is not root has a hundred at once, and nobody waits for him for long.
@@ -378,7 +383,7 @@ begin()
 }
 
 needs_closed_bpffs
-net_begin 95
+net_begin 96
 SO=$LAB_DIR/module
 check "the module of the test is built" "$NET_TOP/tests/module/build" "$ROOT" "$SO"
 lab_ini
